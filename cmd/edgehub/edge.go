@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/edgehub/edgehub/controlplane/front"
+	"github.com/edgehub/edgehub/plugin"
+	"github.com/edgehub/edgehub/routes"
+)
+
+func edgeCommand() *cobra.Command {
+	defaults := settings{Listen: "127.0.0.1:8000", Prefix: routes.DefaultPrefix, LogLevel: "info"}
+	return command(&cobra.Command{
+		Use:   "edge",
+		Short: "Run the front door alone against an etcd",
+		Long: `Run the front door that "edgehub up" has built in as a process of its own: the same code as the Traefik
+plugin, compiled. It reads routes, keys and revocations from etcd and finds the hubs there.`,
+		Example: "  edgehub edge --etcd http://127.0.0.1:2379 --listen 0.0.0.0:8000",
+	}, defaults, []string{"etcd", "prefix", "listen", "public-url"}, func(cmd *cobra.Command, s settings) error {
+		log, err := s.logger(cmd.ErrOrStderr())
+		if err != nil {
+			return err
+		}
+		if len(s.Etcd) == 0 {
+			return fmt.Errorf("no etcd given. Name its endpoints with --etcd http://HOST:2379")
+		}
+		l, err := listen(s.Listen)
+		if err != nil {
+			return err
+		}
+		log.Info("front door is open", "listen", l.Addr().String())
+		return front.Embedded(cmd.Context(), l, &plugin.Config{Etcd: s.Etcd, Prefix: s.Prefix, PublicURL: s.PublicURL}, log)
+	})
+}

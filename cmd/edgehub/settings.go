@@ -1,0 +1,239 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/edgehub/edgehub/controlplane/spawn/local"
+)
+
+// settings are everything that an operator can set, in the configuration file by these names. Flags are the names with
+// dashes, environment variables are EDGEHUB_ and the flag's name in capitals. A flag wins over the environment, and the
+// environment over the file.
+type settings struct {
+	// Listen is the address of the front door (up, edge) or of the hub (hub).
+	Listen string `yaml:"listen"`
+	// Data is the folder for everything that is stored on this machine.
+	Data string `yaml:"data"`
+	// Edge is "embedded" or "traefik".
+	Edge string `yaml:"edge"`
+	// Traefik is the traefik program for edge=traefik.
+	Traefik string `yaml:"traefik"`
+	// Etcd lists endpoints, Prefix says where the hub's records are in it.
+	Etcd   []string `yaml:"etcd"`
+	Prefix string   `yaml:"prefix"`
+	// PublicURL is the hub as browsers see it; APIURL is where servers reach its API; AdvertiseURL is where edges reach
+	// this replica.
+	PublicURL    string `yaml:"public_url"`
+	APIURL       string `yaml:"api_url"`
+	AdvertiseURL string `yaml:"advertise_url"`
+	// Admin is the administrator of a new hub, AdminPasswordFile has their password.
+	Admin             string `yaml:"admin"`
+	AdminPasswordFile string `yaml:"admin_password_file"`
+	// BootstrapTokenFile has a token for automation.
+	BootstrapTokenFile string `yaml:"bootstrap_token_file"`
+	// CleanupServers stops users' servers when the hub ends.
+	CleanupServers bool `yaml:"cleanup_servers"`
+	// LogLevel is debug, info, warn or error.
+	LogLevel string          `yaml:"log_level"`
+	Spawner  spawnerSettings `yaml:"spawner"`
+
+	config string
+}
+
+// spawnerSettings are about users' servers; they are set in the file only.
+type spawnerSettings struct {
+	// Command starts a server. {port}, {prefix}, {username} and {servername} are replaced. Empty: jupyterhub-singleuser if
+	// it is on PATH, else jupyter lab.
+	Command []string `yaml:"command"`
+	// Auth is what the command understands: ticket (jupyterhub-singleuser) or secret (Jupyter Server's token).
+	Auth string `yaml:"auth"`
+	// Environment is added to every server's.
+	Environment map[string]string `yaml:"environment"`
+	// EnvKeep lists variables that servers inherit from the hub.
+	EnvKeep []string `yaml:"env_keep"`
+	// WorkDir is each server's working directory, a pattern with {username}.
+	WorkDir string `yaml:"work_dir"`
+	// SystemUser is the operating-system user of each server, a pattern like {username}. It needs root.
+	SystemUser string `yaml:"system_user"`
+	// StartTimeout and ReadyTimeout bound a start.
+	StartTimeout time.Duration `yaml:"start_timeout"`
+	ReadyTimeout time.Duration `yaml:"ready_timeout"`
+}
+
+// flags binds s to the flags named. All commands share names and meanings.
+func (s *settings) flags(fs *pflag.FlagSet, names ...string) {
+	for _, name := range names {
+		switch name {
+		case "listen":
+			fs.StringVar(&s.Listen, name, s.Listen, "`ADDR` to listen on, host:port")
+		case "data":
+			fs.StringVar(&s.Data, name, s.Data, "`DIR` for everything that is stored: etcd, users' files, logs")
+		case "edge":
+			fs.StringVar(&s.Edge, name, s.Edge, "front door: `KIND` embedded (in this process) or traefik (a Traefik that interprets the plugin)")
+		case "traefik":
+			fs.StringVar(&s.Traefik, name, s.Traefik, "traefik program `FILE` for --edge=traefik (default: the one on PATH)")
+		case "etcd":
+			fs.Var(list{&s.Etcd}, name, "etcd endpoints `URL,...`: http://HOST:2379, https://HOST:2379 or unix:///PATH")
+		case "prefix":
+			fs.StringVar(&s.Prefix, name, s.Prefix, "`PREFIX` of the hub's records in etcd, so that several hubs can share one")
+		case "public-url":
+			fs.StringVar(&s.PublicURL, name, s.PublicURL, "hub as browsers see it: `URL` https://HOST (default: the address listened on)")
+		case "api-url":
+			fs.StringVar(&s.APIURL, name, s.APIURL, "hub's API as users' servers reach it, `URL` (default: through the front door)")
+		case "advertise-url":
+			fs.StringVar(&s.AdvertiseURL, name, s.AdvertiseURL, "this hub as front doors reach it, `URL` (default: the address listened on)")
+		case "admin":
+			fs.StringVar(&s.Admin, name, s.Admin, "administrator to create on a new hub, `NAME`; empty for none")
+		case "admin-password-file":
+			fs.StringVar(&s.AdminPasswordFile, name, s.AdminPasswordFile, "`FILE` with the administrator's first password (default: one is generated into --data)")
+		case "bootstrap-token-file":
+			fs.StringVar(&s.BootstrapTokenFile, name, s.BootstrapTokenFile, "`FILE` with an API token that gets all rights, for automation")
+		case "cleanup-servers":
+			fs.BoolVar(&s.CleanupServers, name, s.CleanupServers, "stop users' servers when the hub is stopped")
+		case "log-level":
+			fs.StringVar(&s.LogLevel, name, s.LogLevel, "how much to log, `LEVEL` debug, info, warn or error")
+		case "config":
+			fs.StringVar(&s.config, name, s.config, "YAML `FILE` with these settings, and those of users' servers")
+		default:
+			panic("no such flag: " + name)
+		}
+	}
+}
+
+// list is a comma-separated flag.
+type list struct{ to *[]string }
+
+func (l list) String() string {
+	if l.to == nil {
+		return ""
+	}
+	return strings.Join(*l.to, ",")
+}
+
+func (l list) Set(v string) error {
+	*l.to = nil
+	for _, item := range strings.Split(v, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			*l.to = append(*l.to, item)
+		}
+	}
+	return nil
+}
+
+func (l list) Type() string { return "list" }
+
+// command makes a command whose flags, environment and file end up in one settings value, which run gets.
+func command(c *cobra.Command, defaults settings, names []string, run func(*cobra.Command, settings) error) *cobra.Command {
+	parsed := defaults
+	names = append(names, "log-level", "config")
+	parsed.flags(c.Flags(), names...)
+	c.Flags().SortFlags = false
+	c.Args = noArgs
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		s, err := resolve(defaults, cmd.Flags(), names)
+		if err != nil {
+			return err
+		}
+		return run(cmd, s)
+	}
+	return c
+}
+
+// resolve puts defaults, file, environment and flags together, the later winning.
+func resolve(s settings, given *pflag.FlagSet, names []string) (settings, error) {
+	out := pflag.NewFlagSet("", pflag.ContinueOnError)
+	s.flags(out, names...)
+	if err := apply(out, given, "config"); err != nil {
+		return s, err
+	}
+	if s.config != "" {
+		if err := s.load(s.config); err != nil {
+			return s, err
+		}
+	}
+	for _, name := range names {
+		if err := apply(out, given, name); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// apply sets one flag from the environment or the command line.
+func apply(out, given *pflag.FlagSet, name string) error {
+	if f := given.Lookup(name); f.Changed {
+		return out.Set(name, f.Value.String())
+	}
+	env := "EDGEHUB_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+	if v, ok := os.LookupEnv(env); ok {
+		if err := out.Set(name, v); err != nil {
+			return fmt.Errorf("environment variable %s: %w", env, err)
+		}
+	}
+	return nil
+}
+
+// load reads a configuration file. Unknown keys are errors, with their line.
+func (s *settings) load(file string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("cannot read the configuration: %w", err)
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	err = dec.Decode(s)
+	if err == nil || errors.Is(err, io.EOF) {
+		return nil
+	}
+	var typed *yaml.TypeError
+	if errors.As(err, &typed) {
+		return fmt.Errorf("configuration %s: %s", file, strings.Join(typed.Errors, "; "))
+	}
+	return fmt.Errorf("configuration %s: %s", file, strings.TrimPrefix(err.Error(), "yaml: "))
+}
+
+func (s *settings) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		return nil, fmt.Errorf("unknown log level %q: use debug, info, warn or error", s.LogLevel)
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})), nil
+}
+
+// spawner are the process spawner's options.
+func (s *settings) spawner() local.Options {
+	workDir := s.Spawner.WorkDir
+	if workDir == "" && s.Spawner.SystemUser == "" {
+		workDir = filepath.Join(s.Data, "home", "{username}")
+	}
+	return local.Options{
+		Dir: filepath.Join(s.Data, "servers"), Command: s.Spawner.Command, Auth: s.Spawner.Auth, Env: s.Spawner.Environment,
+		EnvKeep: s.Spawner.EnvKeep, WorkDir: workDir, SystemUser: s.Spawner.SystemUser,
+	}
+}
+
+// secretFile reads a token or password: the file's first line.
+func secretFile(file, what string) (string, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("cannot read the %s: %w", what, err)
+	}
+	line, _, _ := strings.Cut(string(data), "\n")
+	line = strings.TrimSpace(line)
+	if len(line) < 8 {
+		return "", fmt.Errorf("the %s in %s is shorter than 8 characters", what, file)
+	}
+	return line, nil
+}

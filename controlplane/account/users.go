@@ -1,0 +1,216 @@
+// Package account knows who there is and who is asking: users with their passwords, services, and the caller behind an
+// API token or a session with the rights that are true now. It writes no answers and starts no servers.
+//
+// Invariant: rights are computed at each use from the stored roles of the owner, never taken from what a credential said
+// when it was issued.
+package account
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"runtime"
+	"time"
+
+	"github.com/alexedwards/argon2id"
+
+	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/store"
+	"github.com/edgehub/edgehub/controlplane/token"
+)
+
+// Accounts is the service. It is safe for concurrent use.
+type Accounts struct {
+	users    store.Table[hub.User]
+	services store.Table[hub.Service]
+	tokens   *token.Service
+	// hashing bounds how many passwords are hashed at once: each takes 64 MiB.
+	hashing chan struct{}
+	decoy   string
+}
+
+// New returns the accounts in s.
+func New(s *store.Store, tokens *token.Service) (*Accounts, error) {
+	decoy, err := argon2id.CreateHash("no user has this password", argon2id.DefaultParams)
+	if err != nil {
+		return nil, err
+	}
+	return &Accounts{
+		users:    store.NewTable[hub.User](s, store.Users, "user"),
+		services: store.NewTable[hub.Service](s, store.Services, "service"),
+		tokens:   tokens,
+		hashing:  make(chan struct{}, runtime.GOMAXPROCS(0)),
+		decoy:    decoy,
+	}, nil
+}
+
+// NewUser says what a new user has. An empty password means that nobody can sign in with one.
+type NewUser struct {
+	Name     hub.UserName
+	Admin    bool
+	Password string
+}
+
+// MinPassword is the shortest password that is accepted, in bytes.
+const MinPassword = 8
+
+// Create stores a new user. It returns a Conflict error if the name is taken, and Invalid for a short password.
+func (a *Accounts) Create(ctx context.Context, n NewUser) (hub.User, error) {
+	u := hub.User{Schema: hub.Schema, ID: newUserID(), Name: n.Name, Admin: n.Admin, Created: time.Now().UTC()}
+	if n.Password != "" {
+		h, err := a.hash(ctx, n.Password)
+		if err != nil {
+			return u, err
+		}
+		u.Password = h
+	}
+	err := a.users.Create(ctx, store.ID(string(u.Name)), u)
+	if hub.KindOf(err) == hub.Conflict {
+		err = hub.Errorf(hub.Conflict, "User %s already exists", u.Name)
+	}
+	return u, err
+}
+
+// Get returns a user, or a NotFound error.
+func (a *Accounts) Get(ctx context.Context, name hub.UserName) (hub.User, error) {
+	r, err := a.users.Get(ctx, store.ID(string(name)))
+	if hub.KindOf(err) == hub.NotFound {
+		err = hub.Errorf(hub.NotFound, "No such user: %s", name)
+	}
+	return r.Value, err
+}
+
+// All returns every user in the order of names.
+func (a *Accounts) All(ctx context.Context) ([]hub.User, error) {
+	var all []hub.User
+	err := a.users.List(ctx, "", func(r store.Record[hub.User]) bool {
+		all = append(all, r.Value)
+		return true
+	})
+	return all, err
+}
+
+// Change says what to change of a user; nil leaves it.
+type Change struct {
+	Admin    *bool
+	Groups   *[]string
+	Password *string
+}
+
+// Update changes a user. A change of rights ends the edge tokens issued before it, so that edges see it within their
+// revocation time; a change of the password ends all sessions.
+func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub.User, error) {
+	var password string
+	if c.Password != nil {
+		h, err := a.hash(ctx, *c.Password)
+		if err != nil {
+			return hub.User{}, err
+		}
+		password = h
+	}
+	r, err := a.users.Update(ctx, store.ID(string(name)), func(u *hub.User) ([]store.Op, error) {
+		if password != "" {
+			u.Password = password
+		}
+		if c.Admin == nil && c.Groups == nil {
+			return nil, nil
+		}
+		if c.Admin != nil {
+			u.Admin = *c.Admin
+		}
+		if c.Groups != nil {
+			u.Groups = *c.Groups
+		}
+		u.TokensAfter = max(time.Now().Unix(), u.TokensAfter+1)
+		return []store.Op{a.tokens.RevokeUser(u.ID, u.TokensAfter)}, nil
+	})
+	if err == nil && password != "" {
+		err = a.tokens.EndSessions(ctx, r.Value.ID)
+	}
+	return r.Value, err
+}
+
+// Delete removes a user with all tokens and sessions. The user's servers must be stopped.
+func (a *Accounts) Delete(ctx context.Context, u hub.User) error {
+	if err := a.tokens.DeleteAll(ctx, u.ID); err != nil {
+		return err
+	}
+	return a.users.Delete(ctx, store.ID(string(u.Name)), 0)
+}
+
+// Active notes that a user was active now, at most once a minute.
+func (a *Accounts) Active(ctx context.Context, name hub.UserName) error {
+	now := time.Now().UTC()
+	_, err := a.users.Update(ctx, store.ID(string(name)), func(u *hub.User) ([]store.Op, error) {
+		if now.Sub(u.LastActivity) < time.Minute {
+			return nil, store.ErrUnchanged
+		}
+		u.LastActivity = now
+		return nil, nil
+	})
+	return err
+}
+
+// Authenticate checks a password. Wrong password, no password and no such user take the same time and give the same
+// Unauthenticated error.
+func (a *Accounts) Authenticate(ctx context.Context, name, password string) (hub.User, error) {
+	refused := hub.Errorf(hub.Unauthenticated, "Invalid username or password")
+	stored := a.decoy
+	var u hub.User
+	parsed, err := hub.ParseUserName(name)
+	if err == nil {
+		u, err = a.Get(ctx, parsed)
+		if err != nil && hub.KindOf(err) != hub.NotFound {
+			return u, err
+		}
+		if err == nil && u.Password != "" {
+			stored = u.Password
+		}
+	}
+	if len(password) > 1024 {
+		return hub.User{}, refused
+	}
+	match, cmpErr := a.compare(ctx, password, stored)
+	if cmpErr != nil {
+		return u, cmpErr
+	}
+	if err != nil || !match || u.Password == "" {
+		return hub.User{}, refused
+	}
+	return u, nil
+}
+
+func (a *Accounts) compare(ctx context.Context, password, stored string) (bool, error) {
+	if err := a.turn(ctx); err != nil {
+		return false, err
+	}
+	defer func() { <-a.hashing }()
+	return argon2id.ComparePasswordAndHash(password, stored)
+}
+
+func (a *Accounts) hash(ctx context.Context, password string) (string, error) {
+	if len(password) < MinPassword || len(password) > 1024 {
+		return "", hub.Errorf(hub.Invalid, "A password must have 8 to 1024 characters.")
+	}
+	if err := a.turn(ctx); err != nil {
+		return "", err
+	}
+	defer func() { <-a.hashing }()
+	return argon2id.CreateHash(password, argon2id.DefaultParams)
+}
+
+// turn waits until fewer than the allowed number of passwords are being hashed.
+func (a *Accounts) turn(ctx context.Context) error {
+	select {
+	case a.hashing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return hub.WithCause(hub.Errorf(hub.Unavailable, "Too many people are signing in at once. Try again shortly."), ctx.Err())
+	}
+}
+
+func newUserID() string {
+	b := make([]byte, 12)
+	_, _ = rand.Read(b) // never fails since Go 1.24
+	return hex.EncodeToString(b)
+}

@@ -1,0 +1,244 @@
+// Package api serves JupyterHub's REST API below /hub/api: users, tokens, servers with progress, who the caller is, and the
+// two calls that edges make. One file per resource; the routes are the list in this file.
+//
+// Invariant: every route states the scopes that open it, and no handler runs before they are checked. A caller who lacks a
+// scope altogether gets 403; one who holds it, but not for this object, gets 404, whether or not the object exists.
+package api
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/edgehub/edgehub/controlplane/access"
+	"github.com/edgehub/edgehub/controlplane/account"
+	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/spawn"
+	"github.com/edgehub/edgehub/controlplane/store"
+	"github.com/edgehub/edgehub/controlplane/token"
+	"github.com/edgehub/edgehub/controlplane/web"
+	"github.com/edgehub/edgehub/routes"
+)
+
+// Options are what the API works with.
+type Options struct {
+	Store    *store.Store
+	Accounts *account.Accounts
+	Tokens   *token.Service
+	Servers  *spawn.Manager
+	XSRF     web.XSRF
+	Log      *slog.Logger
+}
+
+// API is the REST API. Make one with New.
+type API struct {
+	Options
+	routes store.Table[routes.Route]
+}
+
+// New returns the API's handler, for the paths below /hub/api.
+func New(opts Options) http.Handler {
+	a := &API{Options: opts, routes: store.NewTable[routes.Route](opts.Store, routes.RoutesTree, "route")}
+	mux := http.NewServeMux()
+	adapter := web.Adapter{Log: opts.Log, WriteError: web.JSONError}
+	for _, rt := range a.table() {
+		mux.Handle(rt.pattern, adapter.Handle(a.guard(rt)))
+	}
+	mux.Handle("/hub/api/", adapter.Handle(unknown(mux)))
+	return headers(mux)
+}
+
+// route is one line of the API.
+type route struct {
+	pattern string
+	// scopes open the route, any one of them.
+	scopes  []string
+	handler handler
+}
+
+type handler func(w http.ResponseWriter, r *http.Request, c *account.Caller) error
+
+// public in place of a scope marks a route that checks credentials itself, or needs none.
+const public = "(public)"
+
+func (a *API) table() []route {
+	readUser := []string{"read:users", "read:users:name", "read:servers", "read:users:groups", "read:users:activity", "read:roles:users"}
+	only := func(scopes ...string) []string { return scopes }
+	return []route{
+		{"GET /hub/api", only(public), a.version},
+		{"GET /hub/api/{$}", only(public), a.version},
+		{"GET /hub/api/health", only(public), a.health},
+		{"GET /hub/api/info", only("read:hub"), a.info},
+		{"GET /hub/api/user", only(public), a.whoami},
+
+		{"GET /hub/api/users", only("list:users"), a.listUsers},
+		{"POST /hub/api/users", only("admin:users"), a.createUsers},
+		{"GET /hub/api/users/{user}", readUser, a.getUser},
+		{"POST /hub/api/users/{user}", only("admin:users"), a.createUser},
+		{"PATCH /hub/api/users/{user}", only("admin:users"), a.patchUser},
+		{"DELETE /hub/api/users/{user}", only("delete:users"), a.deleteUser},
+		{"POST /hub/api/users/{user}/activity", only("users:activity"), a.postActivity},
+
+		{"GET /hub/api/users/{user}/tokens", only("read:tokens"), a.listTokens},
+		{"POST /hub/api/users/{user}/tokens", only("tokens"), a.createToken},
+		{"GET /hub/api/users/{user}/tokens/{token}", only("read:tokens"), a.getToken},
+		{"DELETE /hub/api/users/{user}/tokens/{token}", only("tokens"), a.deleteToken},
+
+		{"GET /hub/api/users/{user}/server", only("read:servers"), a.getServer},
+		{"POST /hub/api/users/{user}/server", only("start:servers"), a.startServer},
+		{"DELETE /hub/api/users/{user}/server", only("delete:servers"), a.stopServer},
+		{"GET /hub/api/users/{user}/server/progress", only("read:servers"), a.progress},
+		{"GET /hub/api/users/{user}/servers/{server}", only("read:servers"), a.getServer},
+		{"POST /hub/api/users/{user}/servers/{server}", only("start:servers"), a.startServer},
+		{"DELETE /hub/api/users/{user}/servers/{server}", only("delete:servers"), a.stopServer},
+		{"GET /hub/api/users/{user}/servers/{server}/progress", only("read:servers"), a.progress},
+
+		{"POST /hub/api/edge/exchange", only(public), a.exchange},
+		{"POST /hub/api/edge/renew", only(public), a.renew},
+	}
+}
+
+// guard checks who calls and what they may do before it calls the handler.
+func (a *API) guard(rt route) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if rt.scopes[0] == public {
+			return rt.handler(w, r, nil)
+		}
+		c, err := a.caller(r)
+		if err != nil {
+			return err
+		}
+		if err := a.authorise(r, c, rt.scopes); err != nil {
+			return err
+		}
+		return rt.handler(w, r, c)
+	}
+}
+
+// caller finds out who makes a request: by token, else by the session cookie of a browser with an XSRF token.
+func (a *API) caller(r *http.Request) (*account.Caller, error) {
+	if secret := web.BearerToken(r); secret != "" {
+		c, err := a.Accounts.ByToken(r.Context(), secret)
+		if hub.KindOf(err) != hub.Unauthenticated {
+			return c, err
+		}
+	}
+	refused := hub.Errorf(hub.Unauthenticated, "Missing or invalid credentials.")
+	secret, err := web.Cookie(r, web.SessionCookie)
+	if err != nil {
+		return nil, err
+	}
+	if secret == "" || r.Method == http.MethodPost && !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
+		return nil, refused // a form of another site cannot send JSON
+	}
+	c, err := a.Accounts.BySession(r.Context(), secret)
+	if err != nil {
+		if hub.KindOf(err) == hub.Unauthenticated {
+			return nil, refused
+		}
+		return nil, err
+	}
+	if needsXSRF(r) {
+		return c, a.XSRF.Check(r, c.Session.ID)
+	}
+	return c, nil
+}
+
+// needsXSRF is JupyterHub's rule: everything but navigations and programs that do not say how they fetch.
+func needsXSRF(r *http.Request) bool {
+	mode := r.Header.Get("Sec-Fetch-Mode")
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
+	return !reads || mode != "" && mode != "navigate"
+}
+
+// authorise checks the scopes of a route against the user and server that its path names.
+func (a *API) authorise(r *http.Request, c *account.Caller, scopes []string) error {
+	held := false
+	for _, s := range scopes {
+		held = held || c.Scopes.HasAny(s)
+	}
+	if !held {
+		return hub.Errorf(hub.Forbidden, "Action is not authorized with current scopes; requires any of [%s]", strings.Join(scopes, ", "))
+	}
+	res, err := a.resource(r)
+	if err != nil {
+		return err
+	}
+	for _, s := range scopes {
+		if res.User == "" && c.Scopes.HasAny(s) || c.Scopes.Allows(s, res) {
+			return nil
+		}
+	}
+	return hub.Errorf(hub.NotFound, "No access to resources or resources not found")
+}
+
+// resource is what a request's path names.
+func (a *API) resource(r *http.Request) (access.Resource, error) {
+	name := r.PathValue("user")
+	if name == "" {
+		return access.Resource{}, nil
+	}
+	res := access.Resource{User: name}
+	if strings.Contains(r.Pattern, "/server") {
+		server := r.PathValue("server")
+		res.Server = &server
+	}
+	u, err := a.Accounts.Get(r.Context(), hub.UserName(name))
+	if err != nil && hub.KindOf(err) != hub.NotFound {
+		return res, err
+	}
+	res.UserGroups = u.Groups
+	return res, nil
+}
+
+// target is the user that a request's path names, or a NotFound error.
+func (a *API) target(r *http.Request) (hub.User, error) {
+	name, err := hub.ParseUserName(r.PathValue("user"))
+	if err != nil || string(name) != r.PathValue("user") {
+		return hub.User{}, hub.Errorf(hub.NotFound, "No such user: %s", hub.Clip(r.PathValue("user")))
+	}
+	return a.Accounts.Get(r.Context(), name)
+}
+
+// headers sets what every answer of the API carries.
+func headers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-JupyterHub-Version", hub.Version)
+		h.Set("Content-Security-Policy", "frame-ancestors 'none'; default-src 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// unknown answers what no route has: 405 for a known path, else 404.
+func unknown(mux *http.ServeMux) web.Handler {
+	return func(_ http.ResponseWriter, r *http.Request) error {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete} {
+			probe := r.Clone(r.Context())
+			probe.Method = method
+			if _, pattern := mux.Handler(probe); pattern != "/hub/api/" {
+				return &web.StatusError{Code: http.StatusMethodNotAllowed, Message: "Method Not Allowed"}
+			}
+		}
+		return hub.Errorf(hub.NotFound, "Not Found")
+	}
+}
+
+func (a *API) version(w http.ResponseWriter, _ *http.Request, _ *account.Caller) error {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	return web.JSON(w, http.StatusOK, map[string]string{"version": hub.Version})
+}
+
+func (a *API) health(w http.ResponseWriter, _ *http.Request, _ *account.Caller) error {
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func (a *API) info(w http.ResponseWriter, _ *http.Request, _ *account.Caller) error {
+	component := map[string]string{"class": "edgehub", "version": hub.Version}
+	return web.JSON(w, http.StatusOK, map[string]any{
+		"version": hub.Version, "python": "", "sys_executable": "", "spawner": component, "authenticator": component,
+	})
+}

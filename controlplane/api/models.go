@@ -1,0 +1,151 @@
+package api
+
+import (
+	"time"
+
+	"github.com/edgehub/edgehub/controlplane/access"
+	"github.com/edgehub/edgehub/controlplane/account"
+	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/routes"
+)
+
+// timestamp is a time in JupyterHub's form: UTC, Z, microseconds unless they are zero, null when unknown.
+func timestamp(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UTC().Truncate(time.Microsecond).Format("2006-01-02T15:04:05.999999Z")
+}
+
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// userModel is a user as the holder of scopes may see it. Fields that it may not see are absent. It is nil if none is left.
+func userModel(u hub.User, servers []hub.Server, scopes access.Set, withStopped bool) map[string]any {
+	res := access.Resource{User: string(u.Name), UserGroups: u.Groups}
+	fields := scopes.UserFields(res)
+	roles := []string{"user"}
+	if u.Admin {
+		roles = []string{"admin", "user"}
+	}
+	visible := map[string]any{}
+	for i := range servers {
+		s := &servers[i]
+		name := string(s.Name)
+		sres := res
+		sres.Server = &name
+		if (s.Active() || withStopped) && scopes.Allows("read:servers", sres) {
+			visible[name] = serverModel(s, scopes.Allows("admin:server_state", sres))
+		}
+	}
+	all := map[string]any{
+		"kind": "user", "name": u.Name, "user_info": nil, "admin": u.Admin, "roles": roles, "groups": orEmpty(u.Groups),
+		"server": nil, "pending": nil, "created": timestamp(u.Created), "last_activity": timestamp(u.LastActivity), "auth_state": nil,
+	}
+	for i := range servers {
+		if s := &servers[i]; s.Name == "" {
+			all["pending"] = pending(s)
+			if s.State == hub.Running {
+				all["server"] = routes.UserPrefix(string(s.User), "")
+			}
+		}
+	}
+	model := map[string]any{}
+	for name, value := range all {
+		if fields[name] {
+			model[name] = value
+		}
+	}
+	if len(model) == 0 && len(visible) == 0 {
+		return nil
+	}
+	if len(visible) > 0 || fields["servers"] {
+		model["servers"] = visible
+	}
+	model["kind"], model["name"] = "user", u.Name
+	return model
+}
+
+func pending(s *hub.Server) any {
+	switch s.State {
+	case hub.Starting:
+		return "spawn"
+	case hub.Stopping:
+		return "stop"
+	case hub.Running, hub.Stopped:
+	}
+	return nil
+}
+
+// serverModel is a server in JupyterHub's form. state is shown only to holders of admin:server_state.
+func serverModel(s *hub.Server, withState bool) map[string]any {
+	prefix := routes.UserPrefix(string(s.User), string(s.Name))
+	options := s.Options
+	if options == nil {
+		options = map[string]any{}
+	}
+	m := map[string]any{
+		"name": s.Name, "display_name": s.Name, "full_name": s.FullName(), "last_activity": timestamp(s.LastActivity), "started": timestamp(s.Started),
+		"pending": pending(s), "ready": s.State == hub.Running, "stopped": !s.Active(), "url": prefix, "user_options": options,
+		"progress_url": progressURL(s), "full_url": nil, "full_progress_url": nil, "state": nil,
+	}
+	if withState && s.Instance != nil {
+		m["state"] = s.Instance.State
+	}
+	return m
+}
+
+// progressURL is where the progress of a start is told.
+func progressURL(s *hub.Server) string {
+	base := "/hub/api/users/" + routes.EscapeSegment(string(s.User))
+	if s.Name == "" {
+		return base + "/server/progress"
+	}
+	return base + "/servers/" + routes.EscapeSegment(string(s.Name)) + "/progress"
+}
+
+// tokenModel is an API token; its scopes are what they are worth now.
+func tokenModel(t hub.Token, now []string) map[string]any {
+	m := map[string]any{
+		"id": t.ID, "kind": "api_token", "roles": []string{}, "scopes": orEmpty(now), "created": timestamp(t.Created),
+		"last_activity": timestamp(t.LastActivity), "expires_at": timestamp(t.Expires), "note": t.Note, "session_id": nil, "oauth_client": "JupyterHub",
+	}
+	if t.Service != "" {
+		m["service"] = t.Service
+	} else {
+		m["user"] = t.User
+	}
+	if t.Session != "" {
+		m["session_id"] = t.Session
+	}
+	return m
+}
+
+// whoamiModel is the caller's own model with what it presented.
+func whoamiModel(c *account.Caller, servers []hub.Server) (map[string]any, error) {
+	var m map[string]any
+	if c.User != nil {
+		identify, err := access.Expand(access.Owner{User: string(c.User.Name)}, append(access.IdentifyScopes(access.Owner{User: string(c.User.Name)}), c.Scopes.Strings()...)...)
+		if err != nil {
+			return nil, err
+		}
+		m = userModel(*c.User, servers, identify, false)
+	} else {
+		m = map[string]any{"kind": "service", "name": c.Service, "admin": c.Admin()}
+	}
+	m["token_id"], m["session_id"], m["scopes"] = nil, nil, orEmpty(c.Scopes.Strings())
+	if c.Token != nil {
+		m["token_id"] = c.Token.ID
+		if c.Token.Session != "" {
+			m["session_id"] = c.Token.Session
+		}
+	}
+	if c.Session != nil {
+		m["session_id"] = c.Session.ID
+	}
+	return m, nil
+}

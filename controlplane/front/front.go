@@ -1,0 +1,76 @@
+// Package front is the front door of `edgehub up` and `edgehub edge`: the one address that browsers talk to. It serves the
+// edge in this process (Embedded), or writes the configuration of a real Traefik with the interpreted plugin, and runs it
+// (Traefik).
+//
+// Invariant: both speak through the same package plugin, configured by the same plugin.Config.
+package front
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/edgehub/edgehub/plugin"
+)
+
+// drainTime is how long requests may take to end at shutdown. WebSockets are cut then; browsers reconnect by themselves.
+const drainTime = 3 * time.Second
+
+// Embedded serves the edge compiled into this binary on l until ctx ends.
+func Embedded(ctx context.Context, l net.Listener, cfg *plugin.Config, log *slog.Logger) error {
+	// The edge's own context outlives the drain: until then it must see revocations.
+	edgeCtx, stopEdge := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopEdge()
+	handler, err := plugin.New(edgeCtx, http.NotFoundHandler(), cfg, "edgehub")
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       3 * time.Minute,
+		MaxHeaderBytes:    60 << 10, // Go adds 4 KiB of slack
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(l) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve the front door: %w", err)
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	err = srv.Shutdown(drain)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = srv.Close()
+	}
+	<-failed
+	return err
+}
+
+// AwaitReady returns nil when url answers with status 200, or ctx's error.
+func AwaitReady(ctx context.Context, url string) error {
+	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		if resp, err := client.Do(req); err == nil {
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package controlplane
+
+import (
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/spawn/local"
+)
+
+// Options configure one replica of the control plane.
+type Options struct {
+	// Etcd are the endpoints: http://host:port, https://host:port or unix:///path.
+	Etcd []string
+	// Prefix is where the hub's records are, "/edgehub/" if empty.
+	Prefix string
+	// Listener is where edges reach this replica, URL what they are told: http://host:port or unix:///path.
+	Listener net.Listener
+	URL      string
+	// PublicURL is the hub as browsers see it, empty if it is not known.
+	PublicURL string
+	// APIURL is where servers reach the hub's API, empty for PublicURL + "hub/api".
+	APIURL string
+	// Admin is the administrator to create on a new hub, with the password that AdminPassword returns.
+	Admin         hub.UserName
+	AdminPassword func() (string, error)
+	// BootstrapToken, if not empty, is made the API token of the admin service "bootstrap".
+	BootstrapToken string
+	// CleanupServers stops all servers when the replica ends in an orderly way, JupyterHub's cleanup_servers.
+	CleanupServers bool
+	StartTimeout   time.Duration
+	ReadyTimeout   time.Duration
+	Spawner        local.Options
+	Log            *slog.Logger
+}
+
+// validate checks the options and fills in what follows from others.
+func (o *Options) validate() error {
+	if len(o.Etcd) == 0 {
+		return hub.Errorf(hub.Invalid, "No etcd given. Name its endpoints with --etcd http://HOST:2379.")
+	}
+	for _, e := range o.Etcd {
+		u, err := url.Parse(e)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "unix" {
+			return hub.Errorf(hub.Invalid, "%q is not an etcd endpoint. Write http://HOST:2379, https://HOST:2379 or unix:///PATH.", e)
+		}
+	}
+	if o.PublicURL != "" {
+		u, err := url.Parse(o.PublicURL)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
+			return hub.Errorf(hub.Invalid, "%q is not a public URL. Write https://HOST with nothing behind it.", o.PublicURL)
+		}
+		o.PublicURL = strings.TrimSuffix(o.PublicURL, "/") + "/"
+	}
+	if o.APIURL == "" {
+		if o.PublicURL == "" {
+			return hub.Errorf(hub.Invalid, "Servers must be told where the hub is. Set --public-url or --api-url.")
+		}
+		o.APIURL = o.PublicURL + "hub/api"
+	}
+	o.APIURL = strings.TrimSuffix(o.APIURL, "/")
+	return nil
+}

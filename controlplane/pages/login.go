@@ -1,0 +1,136 @@
+package pages
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/edgehub/edgehub/controlplane/account"
+	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/token"
+	"github.com/edgehub/edgehub/controlplane/web"
+)
+
+// loginForm shows the sign-in form. Who is signed in gets a fresh edge token and goes on: this is where edges send browsers
+// whose edge token has run out.
+func (p *Pages) loginForm(w http.ResponseWriter, r *http.Request) error {
+	next := web.SafeNext(r.URL.Query().Get("next"))
+	c, err := p.caller(r)
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		return p.enter(w, r, c, next)
+	}
+	return p.render.Render(w, http.StatusOK, LoginPage, LoginView{Page: p.page(w, r, nil), Next: next, Username: r.URL.Query().Get("username")})
+}
+
+// login checks name and password, and starts a new session. Wrong ones and a stale form are 403, as in JupyterHub.
+func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
+	r.Body = http.MaxBytesReader(w, r.Body, web.MaxBody)
+	next := web.SafeNext(r.URL.Query().Get("next"))
+	view := LoginView{Next: next, Username: strings.TrimSpace(r.PostFormValue("username"))}
+	old, err := p.caller(r)
+	if err != nil {
+		return err
+	}
+	if p.XSRF.Check(r, sessionID(old)) != nil {
+		view.Error = "Login form invalid or expired. Try again."
+		return p.refuseLogin(w, r, view)
+	}
+	u, err := p.Accounts.Authenticate(r.Context(), view.Username, r.PostFormValue("password"))
+	if hub.KindOf(err) == hub.Unauthenticated {
+		p.Log.Info("sign-in refused", "user", hub.Clip(view.Username))
+		view.Error = "Invalid username or password"
+		return p.refuseLogin(w, r, view)
+	}
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		if err := p.Tokens.EndSession(r.Context(), old.Session.UserID, old.Session.ID); err != nil {
+			return err
+		}
+	}
+	session, secret, err := p.Tokens.StartSession(r.Context(), u)
+	if err != nil {
+		return err
+	}
+	p.Log.Info("signed in", "user", u.Name)
+	web.SetCookie(w, r, web.SessionCookie, secret, int(token.SessionLife.Seconds()))
+	if err := p.Accounts.Active(r.Context(), u.Name); err != nil {
+		return err
+	}
+	return p.enter(w, r, &account.Caller{User: &u, Session: &session}, next)
+}
+
+func sessionID(c *account.Caller) string {
+	if c == nil {
+		return ""
+	}
+	return c.Session.ID
+}
+
+func (p *Pages) refuseLogin(w http.ResponseWriter, r *http.Request, view LoginView) error {
+	view.Page = p.page(w, r, nil)
+	return p.render.Render(w, http.StatusForbidden, LoginPage, view)
+}
+
+// enter gives a signed-in browser the edge token of now and sends it on. A page of the hub for the new session gets a
+// new XSRF token by itself.
+func (p *Pages) enter(w http.ResponseWriter, r *http.Request, c *account.Caller, next string) error {
+	if c.Scopes.Empty() {
+		scopes, err := account.UserScopes(*c.User)
+		if err != nil {
+			return err
+		}
+		c.Scopes = scopes
+	}
+	edgeToken, life, err := p.Accounts.EdgeToken(c)
+	if err != nil {
+		return err
+	}
+	web.SetCookie(w, r, web.EdgeCookie, edgeToken, int(life.Seconds()))
+	if next == "" {
+		next = "/hub/"
+	}
+	return redirect(w, next)
+}
+
+// logoutForm asks before it signs out, because a link of another site can open it.
+func (p *Pages) logoutForm(w http.ResponseWriter, r *http.Request) error {
+	c, err := p.caller(r)
+	if err != nil {
+		return err
+	}
+	if c == nil {
+		p.forget(w, r)
+		return redirect(w, "/hub/login")
+	}
+	return p.render.Render(w, http.StatusOK, LogoutPage, LogoutView{Page: p.page(w, r, c)})
+}
+
+// logout ends the session: from then on edges refuse its tokens and cut its WebSockets.
+func (p *Pages) logout(w http.ResponseWriter, r *http.Request) error {
+	c, err := p.caller(r)
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		if err := p.XSRF.Check(r, c.Session.ID); err != nil {
+			return err
+		}
+		if err := p.Tokens.EndSession(r.Context(), c.Session.UserID, c.Session.ID); err != nil {
+			return err
+		}
+		p.Log.Info("signed out", "user", c.User.Name)
+	}
+	p.forget(w, r)
+	return redirect(w, "/hub/login")
+}
+
+// forget deletes our cookies in the browser.
+func (p *Pages) forget(w http.ResponseWriter, r *http.Request) {
+	web.SetCookie(w, r, web.SessionCookie, "", -1)
+	web.SetCookie(w, r, web.EdgeCookie, "", -1)
+	http.SetCookie(w, &http.Cookie{Name: "_xsrf", Path: "/hub/", MaxAge: -1})
+}

@@ -1,0 +1,278 @@
+package pages
+
+import (
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/edgehub/edgehub/controlplane/access"
+	"github.com/edgehub/edgehub/controlplane/account"
+	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/spawn"
+	"github.com/edgehub/edgehub/controlplane/store"
+	"github.com/edgehub/edgehub/controlplane/token"
+	"github.com/edgehub/edgehub/controlplane/web"
+	"github.com/edgehub/edgehub/routes"
+)
+
+// Options are what the pages work with.
+type Options struct {
+	Store    *store.Store
+	Accounts *account.Accounts
+	Tokens   *token.Service
+	Servers  *spawn.Manager
+	XSRF     web.XSRF
+	Log      *slog.Logger
+}
+
+// Pages are the handlers of the hub's pages.
+type Pages struct {
+	Options
+	render *Renderer
+}
+
+// New returns the handler of everything that is not the API: the pages below /hub, and what edges pass on because no route
+// has it.
+func New(opts Options) (http.Handler, error) {
+	renderer, err := NewRenderer()
+	if err != nil {
+		return nil, err
+	}
+	p := &Pages{Options: opts, render: renderer}
+	adapter := web.Adapter{Log: opts.Log, WriteError: p.writeError}
+	mux := http.NewServeMux()
+	mux.Handle("GET /hub/static/", Static())
+	mux.Handle("GET /hub/health", adapter.Handle(p.health))
+	for pattern, h := range map[string]web.Handler{
+		"GET /hub":                               p.toHub,
+		"GET /hub/{$}":                           p.index,
+		"GET /hub/login":                         p.loginForm,
+		"POST /hub/login":                        p.login,
+		"GET /hub/logout":                        p.logoutForm,
+		"POST /hub/logout":                       p.logout,
+		"GET /hub/home":                          p.signedIn(p.home),
+		"GET /hub/spawn":                         p.signedIn(p.spawnForm),
+		"GET /hub/spawn/{user}":                  p.signedIn(p.spawnForm),
+		"GET /hub/spawn/{user}/{server}":         p.signedIn(p.spawnForm),
+		"POST /hub/spawn":                        p.signedIn(p.spawn),
+		"POST /hub/spawn/{user}":                 p.signedIn(p.spawn),
+		"POST /hub/spawn/{user}/{server}":        p.signedIn(p.spawn),
+		"POST /hub/stop/{user}":                  p.signedIn(p.stop),
+		"POST /hub/stop/{user}/{server}":         p.signedIn(p.stop),
+		"GET /hub/spawn-pending/{user}":          p.signedIn(p.pending),
+		"GET /hub/spawn-pending/{user}/{server}": p.signedIn(p.pending),
+		"GET /hub/user-redirect/{rest...}":       p.signedIn(p.userRedirect),
+		"GET /hub/error/{code}":                  p.errorPage,
+		"/hub/user/{user}/{rest...}":             p.notRunning,
+		"/hub/": func(http.ResponseWriter, *http.Request) error {
+			return hub.Errorf(hub.NotFound, "There is no such page.")
+		},
+		"/": p.outside,
+	} {
+		mux.Handle(pattern, adapter.Handle(topLevelOnly(h)))
+	}
+	return mux, nil
+}
+
+// topLevelOnly refuses hub pages to scripts and frames: on one origin a user's page could otherwise read them (threat T54).
+func topLevelOnly(next web.Handler) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("X-JupyterHub-Version", hub.Version)
+		if dest := r.Header.Get("Sec-Fetch-Dest"); strings.HasPrefix(r.URL.Path, "/hub") && dest != "" && dest != "document" {
+			return hub.Errorf(hub.Forbidden, "This page can only be opened in a window of its own.")
+		}
+		return next(w, r)
+	}
+}
+
+// health says that this replica can serve: it reaches its database.
+func (p *Pages) health(w http.ResponseWriter, r *http.Request) error {
+	if err := p.Store.Ping(r.Context()); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/html")
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// visit is one visit of a signed-in person.
+type visit struct {
+	*account.Caller
+	w http.ResponseWriter
+	r *http.Request
+}
+
+// caller is who visits: nil if nobody is signed in.
+func (p *Pages) caller(r *http.Request) (*account.Caller, error) {
+	secret, err := web.Cookie(r, web.SessionCookie)
+	if secret == "" || err != nil {
+		return nil, err
+	}
+	c, err := p.Accounts.BySession(r.Context(), secret)
+	if hub.KindOf(err) == hub.Unauthenticated {
+		return nil, nil
+	}
+	return c, err
+}
+
+// signedIn makes a handler for signed-in people: others go to the sign-in page and come back. Whatever changes something
+// needs an XSRF token.
+func (p *Pages) signedIn(next func(visit) error) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		c, err := p.caller(r)
+		if err != nil {
+			return err
+		}
+		if c == nil {
+			return toLogin(w, r)
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			if err := p.XSRF.Check(r, c.Session.ID); err != nil {
+				return err
+			}
+		}
+		return next(visit{Caller: c, w: w, r: r})
+	}
+}
+
+func toLogin(w http.ResponseWriter, r *http.Request) error {
+	next := r.URL.EscapedPath()
+	if r.URL.RawQuery != "" {
+		next += "?" + r.URL.RawQuery
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		next = "/hub/home"
+	}
+	return redirect(w, withNext("/hub/login", next))
+}
+
+func redirect(w http.ResponseWriter, to string) error {
+	w.Header().Set("Location", to)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusFound)
+	return nil
+}
+
+// page is what every view embeds.
+func (p *Pages) page(w http.ResponseWriter, r *http.Request, c *account.Caller) Page {
+	page := Page{HubVersion: hub.Version}
+	session := ""
+	if c != nil {
+		page.User, page.Admin, session = string(c.User.Name), c.User.Admin, c.Session.ID
+	}
+	page.XSRF = p.XSRF.Token(w, r, session)
+	return page
+}
+
+// writeError answers people with a page and programs with JSON.
+func (p *Pages) writeError(w http.ResponseWriter, r *http.Request, status int, err error) {
+	if !web.WantsHTML(r) {
+		web.JSONError(w, r, status, err)
+		return
+	}
+	web.SetRetryAfter(w, status)
+	c, callerErr := p.caller(r)
+	if callerErr != nil {
+		c = nil
+	}
+	view := ErrorView{Page: p.page(w, r, c), Status: status, Message: web.Message(err), RequestID: web.RequestID(r)}
+	if renderErr := p.render.Render(w, status, ErrorPage, view); renderErr != nil {
+		p.Log.Error("cannot render the error page", "err", renderErr)
+		http.Error(w, http.StatusText(status), status)
+	}
+}
+
+// errorPage shows the page of a status code, as proxies that have an error target ask for it.
+func (p *Pages) errorPage(w http.ResponseWriter, r *http.Request) error {
+	code, err := strconv.Atoi(r.PathValue("code"))
+	if err != nil || code < 400 || code > 599 {
+		return hub.Errorf(hub.NotFound, "There is no such page.")
+	}
+	c, err := p.caller(r)
+	if err != nil {
+		return err
+	}
+	message := http.StatusText(code)
+	if code == http.StatusServiceUnavailable {
+		message = "Your server appears to be down. Try restarting it from the home page."
+	}
+	return p.render.Render(w, http.StatusOK, ErrorPage, ErrorView{Page: p.page(w, r, c), Status: code, Message: message})
+}
+
+// toHub adds the slash.
+func (p *Pages) toHub(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Location", "/hub/")
+	w.WriteHeader(http.StatusMovedPermanently)
+	return nil
+}
+
+// index sends people to their server if it runs, else home.
+func (p *Pages) index(w http.ResponseWriter, r *http.Request) error {
+	return p.signedIn(func(v visit) error {
+		s, err := p.Servers.Get(v.r.Context(), v.User.Name, "")
+		if err != nil {
+			return err
+		}
+		if s.State == hub.Running {
+			return redirect(v.w, routes.UserPrefix(string(v.User.Name), ""))
+		}
+		return redirect(v.w, "/hub/home")
+	})(w, r)
+}
+
+// outside answers what is neither the hub's nor any route's: a stopped server's address, or a path that people typed. As in
+// JupyterHub, /x goes to /hub/x.
+func (p *Pages) outside(w http.ResponseWriter, r *http.Request) error {
+	path := r.URL.EscapedPath()
+	if strings.HasPrefix(path, "/user/") && (!web.WantsHTML(r) || r.Method != http.MethodGet) {
+		return serverNotRunning(r, path)
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return hub.Errorf(hub.Forbidden, "'_xsrf' argument missing from %s", r.Method)
+	}
+	to := "/hub" + path
+	if r.URL.RawQuery != "" {
+		to += "?" + r.URL.RawQuery
+	}
+	return redirect(w, to)
+}
+
+// serverNotRunning is JupyterHub's answer to programs: JupyterLab shows "Server unavailable" on 424.
+func serverNotRunning(r *http.Request, path string) error {
+	user, _, _ := strings.Cut(strings.TrimPrefix(path, "/user/"), "/")
+	scheme := "http"
+	if web.Secure(r) {
+		scheme = "https"
+	}
+	return &web.StatusError{Code: http.StatusFailedDependency, Message: "JupyterHub server no longer running at " + path +
+		". Restart the server at " + scheme + "://" + r.Host + "/hub/spawn/" + user}
+}
+
+// resource is one server for a question of access.
+func resource(u hub.User, name hub.ServerName) access.Resource {
+	server := string(name)
+	return access.Resource{User: string(u.Name), UserGroups: u.Groups, Server: &server}
+}
+
+// server is the server that a page's path names, if the visitor has scope on it: their own default one if it names none.
+func (p *Pages) server(v visit, scope string) (hub.User, hub.ServerName, error) {
+	u := *v.User
+	if name := v.r.PathValue("user"); name != "" && name != string(u.Name) {
+		var err error
+		if u, err = p.Accounts.Get(v.r.Context(), hub.UserName(name)); err != nil {
+			if hub.KindOf(err) != hub.NotFound {
+				return u, "", err
+			}
+			u = hub.User{Name: hub.UserName(name)} // the same answer as for one that exists
+		}
+	}
+	server, err := hub.ParseServerName(v.r.PathValue("server"))
+	if err != nil {
+		return u, "", err
+	}
+	if u.ID == "" || !v.Scopes.Allows(scope, resource(u, server)) {
+		return u, "", hub.Errorf(hub.NotFound, "No access to resources or resources not found")
+	}
+	return u, server, nil
+}

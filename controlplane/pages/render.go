@@ -1,0 +1,94 @@
+// Package pages is the hub in the browser: sign-in, home, spawn-pending, error pages and their handlers. Templates and
+// assets are embedded; every page works without scripts, and scripts only make it nicer.
+//
+// It decides nothing about servers (package spawn does) and has no JSON API (package api does).
+//
+// Invariant: no page holds inline script, inline style or an event attribute, so that the Content-Security-Policy allows
+// none; text reaches a page only through html/template, and reaches the scripts' output only as text nodes.
+package pages
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strconv"
+)
+
+// Names of the pages for Render, each with the type of its view.
+const (
+	LoginPage       = "login"        // LoginView
+	LogoutPage      = "logout"       // LogoutView
+	HomePage        = "home"         // HomeView
+	PendingPage     = "pending"      // PendingView
+	StopPendingPage = "stop_pending" // StopPendingView
+	NotRunningPage  = "not_running"  // NotRunningView
+	ErrorPage       = "error"        // ErrorView
+)
+
+var pageNames = []string{LoginPage, LogoutPage, HomePage, PendingPage, StopPendingPage, NotRunningPage, ErrorPage}
+
+// contentSecurityPolicy allows our own files and nothing inline. Data blocks (script type="application/json") are not
+// executed and so not its business.
+const contentSecurityPolicy = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+	"connect-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'"
+
+// Renderer holds the parsed templates. It is safe for concurrent use.
+type Renderer struct {
+	pages map[string]*template.Template
+}
+
+// NewRenderer parses the embedded templates.
+func NewRenderer() (*Renderer, error) {
+	assets, err := loadAssets()
+	if err != nil {
+		return nil, err
+	}
+	layout, err := template.New("layout").
+		Funcs(template.FuncMap{"static": func(name string) (string, error) { return staticURL(assets, name) }}).
+		ParseFS(templateFiles, "templates/base.html")
+	if err != nil {
+		return nil, fmt.Errorf("parse the page layout: %w", err)
+	}
+	pages := make(map[string]*template.Template, len(pageNames))
+	for _, name := range pageNames {
+		page, err := layout.Clone()
+		if err == nil {
+			page, err = page.ParseFS(templateFiles, "templates/"+name+".html")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("parse page %s: %w", name, err)
+		}
+		pages[name] = page
+	}
+	return &Renderer{pages: pages}, nil
+}
+
+// Render answers with a page. v is the page's view. After an error nothing has been written, so the caller can still
+// answer with another status; a client that has gone away is not an error.
+func (r *Renderer) Render(w http.ResponseWriter, status int, page string, v any) error {
+	t, ok := r.pages[page]
+	if !ok {
+		return fmt.Errorf("no page %q", page)
+	}
+	var body bytes.Buffer
+	if err := t.ExecuteTemplate(&body, "base", v); err != nil {
+		return fmt.Errorf("render page %s: %w", page, err)
+	}
+	setPageHeaders(w.Header())
+	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
+	w.WriteHeader(status)
+	_, _ = body.WriteTo(w)
+	return nil
+}
+
+func setPageHeaders(h http.Header) {
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", contentSecurityPolicy)
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("X-Content-Type-Options", "nosniff")
+	// Not no-referrer: under it browsers post our own forms with "Origin: null", which looks like another site.
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+}

@@ -1,0 +1,55 @@
+package spawn
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/routes"
+)
+
+// environment is what a single-user server of JupyterHub expects (reference 5.1), without JUPYTERHUB_SERVICE_URL, which the
+// spawner adds because it knows the port.
+func (m *Manager) environment(s *hub.Server, token string) map[string]string {
+	prefix := routes.UserPrefix(string(s.User), string(s.Name))
+	access := jsonList("access:servers!server="+s.FullName(), "access:servers!user="+string(s.User))
+	client := "jupyterhub-user-" + url.PathEscape(string(s.User))
+	if s.Name != "" {
+		client += "-" + url.PathEscape(string(s.Name))
+	}
+	env := map[string]string{
+		"JUPYTERHUB_API_TOKEN":                   token,
+		"JPY_API_TOKEN":                          token,
+		"JUPYTERHUB_CLIENT_ID":                   client,
+		"JUPYTERHUB_COOKIE_HOST_PREFIX_ENABLED":  "0",
+		"JUPYTERHUB_HOST":                        "",
+		"JUPYTERHUB_OAUTH_CALLBACK_URL":          prefix + "oauth_callback",
+		"JUPYTERHUB_OAUTH_ACCESS_SCOPES":         access,
+		"JUPYTERHUB_OAUTH_SCOPES":                access,
+		"JUPYTERHUB_OAUTH_CLIENT_ALLOWED_SCOPES": "[]",
+		"JUPYTERHUB_USER":                        string(s.User),
+		"JUPYTERHUB_SERVER_NAME":                 string(s.Name),
+		"JUPYTERHUB_API_URL":                     m.opts.APIURL,
+		"JUPYTERHUB_ACTIVITY_URL":                m.opts.APIURL + "/users/" + routes.EscapeSegment(string(s.User)) + "/activity",
+		"JUPYTERHUB_BASE_URL":                    "/",
+		"JUPYTERHUB_SERVICE_PREFIX":              prefix,
+		"JUPYTERHUB_PUBLIC_URL":                  "",
+		"JUPYTERHUB_PUBLIC_HUB_URL":              "",
+	}
+	if m.opts.PublicURL != "" {
+		base := strings.TrimSuffix(m.opts.PublicURL, "/")
+		env["JUPYTERHUB_PUBLIC_URL"] = base + prefix
+		env["JUPYTERHUB_PUBLIC_HUB_URL"] = base + "/hub/"
+	}
+	return env
+}
+
+func jsonList(items ...string) string {
+	data, err := json.Marshal(items)
+	if err != nil {
+		panic(fmt.Sprintf("strings always encode: %v", err))
+	}
+	return string(data)
+}

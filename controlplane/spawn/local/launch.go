@@ -1,0 +1,184 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/edgehub/edgehub/controlplane/hub"
+	"golang.org/x/sys/unix"
+)
+
+// order is what the hub tells the shim, through a pipe: the environment holds secrets.
+type order struct {
+	Dir     string      `json:"dir"`
+	Path    string      `json:"path"`
+	Args    []string    `json:"args"`
+	Env     []string    `json:"env"`
+	WorkDir string      `json:"work_dir"`
+	Cred    *credential `json:"cred,omitempty"`
+	Record  record      `json:"record"` // without the process
+}
+
+// answer is what a shim says when it does not become a server.
+type answer struct {
+	Held    bool     `json:"held,omitempty"`
+	Kind    hub.Kind `json:"kind,omitempty"`
+	Message string   `json:"message,omitempty"`
+	Cause   string   `json:"cause,omitempty"`
+}
+
+// launch starts a shim and waits until it is a server or gave up.
+func (s *Spawner) launch(ctx context.Context, o order) (record, error) {
+	in, orders, err := os.Pipe()
+	if err != nil {
+		return record{}, err
+	}
+	defer orders.Close()
+	status, out, err := os.Pipe()
+	if err != nil {
+		in.Close()
+		return record{}, err
+	}
+	defer status.Close()
+	pid, err := s.startShim(o.Dir, in, out)
+	if err = errors.Join(err, in.Close(), out.Close()); err != nil {
+		return record{}, hub.WithCause(hub.Errorf(hub.Unavailable, "The server process could not be started."), err)
+	}
+	said, err := converse(ctx, o, orders, status)
+	if err != nil {
+		return record{}, err
+	}
+	return outcome(o.Dir, pid, said)
+}
+
+func (s *Spawner) startShim(dir string, stdin, stderr *os.File) (pid int, err error) {
+	cmd := &exec.Cmd{
+		Path:        s.opt.Exe,
+		Args:        append(append([]string{s.opt.Exe}, s.opt.ShimArgs...), dir),
+		Env:         []string{},
+		Dir:         "/",
+		Stdin:       stdin,
+		Stderr:      stderr,
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+	}
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	return cmd.Process.Pid, s.reap(cmd, dir)
+}
+
+// converse sends the order and reads what the shim says until it is no shim any more.
+func converse(ctx context.Context, o order, orders, status *os.File) ([]byte, error) {
+	stop := context.AfterFunc(ctx, func() {
+		orders.SetWriteDeadline(time.Unix(1, 0))
+		status.SetReadDeadline(time.Unix(1, 0))
+	})
+	defer stop()
+	data, err := json.Marshal(o)
+	if err != nil {
+		return nil, err
+	}
+	_, err = orders.Write(data)
+	if err = errors.Join(err, orders.Close()); err != nil && !errors.Is(err, unix.EPIPE) { // then it says why
+		return nil, interrupted(ctx, err)
+	}
+	said, err := io.ReadAll(io.LimitReader(status, 1<<16))
+	return said, interrupted(ctx, err)
+}
+
+func interrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// outcome understands the last words of shim pid. No words: it became the server, or was killed.
+func outcome(dir string, pid int, said []byte) (record, error) {
+	var a answer
+	if len(said) > 0 {
+		if err := json.NewDecoder(bytes.NewReader(said)).Decode(&a); err != nil {
+			return record{}, fmt.Errorf("the shim said: %q", said)
+		}
+		return record{}, a.err()
+	}
+	r, err := readRecord(dir)
+	if err == nil && r.PID != pid {
+		err = errors.New("the shim ended without a word")
+	}
+	return r, err
+}
+
+func (a answer) err() error {
+	if a.Held {
+		return errHeld
+	}
+	cause := errors.New(a.Cause)
+	if a.Message == "" {
+		return cause
+	}
+	return hub.WithCause(hub.Errorf(a.Kind, "%s", a.Message), cause)
+}
+
+// reap waits for our child in the background and writes down how it ended, for every replica to read.
+func (s *Spawner) reap(cmd *exec.Cmd, dir string) error {
+	h, err := openProcess(cmd.Process.Pid)
+	if err != nil {
+		return errors.Join(err, cmd.Process.Kill(), cmd.Wait())
+	}
+	done := make(chan struct{})
+	s.setMine(h.pid, done)
+	s.reaper.Go(func() {
+		defer h.close()
+		if h.wait(s.ctx) != nil {
+			return // closing: init, or our successor as process 1, reaps it
+		}
+		cmd.Wait()
+		noteExit(dir, h.pid, cmd.ProcessState)
+		s.setMine(h.pid, nil)
+		close(done)
+	})
+	return nil
+}
+
+func (s *Spawner) setMine(pid int, done chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if done == nil {
+		delete(s.mine, pid)
+		return
+	}
+	s.mine[pid] = done
+}
+
+// exit is how a process ended.
+type exit struct {
+	process
+	Reason string `json:"reason"`
+}
+
+// noteExit is best effort: without it the reason is only less exact. Shims that gave up are not noted.
+func noteExit(dir string, pid int, ps *os.ProcessState) {
+	r, err := readRecord(dir)
+	if err != nil || r.PID != pid {
+		return
+	}
+	_ = writeJSON(filepath.Join(dir, exitFile), exit{r.process, reasonOf(ps)})
+}
+
+func reasonOf(ps *os.ProcessState) string {
+	ws, ok := ps.Sys().(syscall.WaitStatus)
+	if ok && ws.Signaled() {
+		return fmt.Sprintf("was killed by signal %d (%s)", ws.Signal(), unix.SignalName(ws.Signal()))
+	}
+	return fmt.Sprintf("exited with code %d", ps.ExitCode())
+}

@@ -1,0 +1,91 @@
+package spawn
+
+import (
+	"context"
+	"time"
+
+	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/store"
+)
+
+// reconcileEvery is how soon the exit of a server, and the death of a replica after its lease, are noticed.
+const reconcileEvery = time.Second
+
+// reconcileLoop compares what the records say with what there is, until ctx ends.
+func (m *Manager) reconcileLoop(ctx context.Context) {
+	tick := time.NewTicker(reconcileEvery)
+	defer tick.Stop()
+	failing := false
+	for {
+		err := m.reconcile(ctx)
+		if err != nil && ctx.Err() == nil && !failing {
+			m.log.Warn("cannot compare servers with their records, trying again every second", "err", err)
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (m *Manager) reconcile(ctx context.Context) error {
+	// Records first, members second: a replica that wrote a record is a member at that time or dead.
+	records, err := m.servers.All(ctx, "")
+	if err != nil {
+		return err
+	}
+	live, err := m.opts.Store.LiveMembers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range records {
+		switch s := r.Value; s.State {
+		case hub.Starting, hub.Stopping:
+			if s.Owner == m.opts.Replica && !m.isBusy(r.ID) || s.Owner != m.opts.Replica && !live[s.Owner] {
+				m.takeOver(ctx, s)
+			}
+		case hub.Running:
+			m.check(ctx, s)
+		case hub.Stopped:
+		}
+	}
+	return nil
+}
+
+// takeOver claims the unfinished work of a replica that is gone, or of this one, and goes on with it.
+func (m *Manager) takeOver(ctx context.Context, s hub.Server) {
+	err := m.change(ctx, &s, func(s *hub.Server) []store.Op {
+		s.Owner = m.opts.Replica
+		return nil
+	})
+	if err != nil {
+		return // somebody else did, or etcd is away: the next round sees
+	}
+	m.log.Info("going on with unfinished work", "user", s.User, "server", s.Name, "state", s.State, "gen", s.Gen)
+	if s.State == hub.Stopping {
+		m.submit(ctx, m.stopJob(s))
+		return
+	}
+	m.submit(ctx, m.startJob(s))
+}
+
+// check records the end of a running server whose instance is gone. Only the spawner's word counts.
+func (m *Manager) check(ctx context.Context, s hub.Server) {
+	status, err := m.opts.Spawner.Poll(ctx, m.instanceName(&s), s.Instance)
+	if err != nil || status.Running {
+		return
+	}
+	token := s.TokenID
+	err = m.change(ctx, &s, func(s *hub.Server) []store.Op {
+		m.settle(s)
+		s.Failure = "The server ended by itself: " + status.Reason
+		s.Events = append(s.Events, hub.Event{Progress: 100, Failed: true, Message: s.Failure})
+		return []store.Op{store.Delete(m.routeKey(s))}
+	})
+	if err == nil {
+		m.log.Warn("server ended by itself", "user", s.User, "server", s.Name, "reason", status.Reason)
+		m.dropToken(s.UserID, token)
+	}
+}

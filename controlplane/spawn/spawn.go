@@ -1,0 +1,289 @@
+// Package spawn runs the state machine of each server: start, ready, stop, fail. It is the only caller of Spawners, and the
+// only writer of server records and of their routes.
+//
+//	stopped ─Start→ starting ─ready→ running ─Stop→ stopping ─gone→ stopped
+//	                   └─failed→ stopped          └─exited→ stopped
+//
+// Every arrow is a compare-and-swap on the record. Start and Stop only write what shall be; a worker of the replica that
+// wrote it does it. If that replica dies, its lease ends and another replica goes on from the record (Run).
+//
+// Invariants: a server's route exists only while its record says running, and both change in one transaction. The route
+// goes before the instance. The generation of a record only grows, and a worker whose generation is not the record's any
+// more has lost: it cleans up what it made and writes nothing.
+package spawn
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/store"
+	"github.com/edgehub/edgehub/controlplane/token"
+	"github.com/edgehub/edgehub/routes"
+)
+
+// Options configure a Manager.
+type Options struct {
+	Store   *store.Store
+	Tokens  *token.Service
+	Spawner hub.Spawner
+	Log     *slog.Logger
+	// Replica is the id under which this replica is a member.
+	Replica string
+	// HubID is the hub's identity; it is part of instance names.
+	HubID string
+	// APIURL is where servers reach the hub's API: "http://127.0.0.1:8000/hub/api".
+	APIURL string
+	// PublicURL is the hub as browsers see it, with a slash at the end, or empty if it is not known.
+	PublicURL string
+	// StartTimeout bounds the making of an instance, ReadyTimeout the wait for its first answer. JupyterHub's names are
+	// start_timeout (60 s) and http_timeout (30 s).
+	StartTimeout time.Duration
+	ReadyTimeout time.Duration
+	// StopGrace is how long an instance may take to end by itself.
+	StopGrace time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if o.StartTimeout == 0 {
+		o.StartTimeout = 60 * time.Second
+	}
+	if o.ReadyTimeout == 0 {
+		o.ReadyTimeout = 60 * time.Second
+	}
+	if o.StopGrace == 0 {
+		o.StopGrace = 10 * time.Second
+	}
+	return o
+}
+
+// Manager runs the servers of one hub, together with the Managers of the other replicas. It is safe for concurrent use.
+type Manager struct {
+	opts    Options
+	servers store.Table[hub.Server]
+	log     *slog.Logger
+	client  *http.Client
+	jobs    chan job
+	stopped chan struct{}
+
+	mu   sync.Mutex
+	busy map[string]*worker // server id → the worker of this replica
+}
+
+// job is work on one server record that this replica has claimed.
+type job struct {
+	id string
+	do func(context.Context)
+}
+
+type worker struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// New returns a Manager. It starts nothing; work waits for Run.
+func New(opts Options) *Manager {
+	return &Manager{
+		opts:    opts.withDefaults(),
+		servers: store.NewTable[hub.Server](opts.Store, store.Servers, "server"),
+		log:     opts.Log,
+		client: &http.Client{
+			Timeout:       10 * time.Second,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Transport:     &http.Transport{DisableKeepAlives: true},
+		},
+		jobs:    make(chan job),
+		stopped: make(chan struct{}),
+		busy:    map[string]*worker{},
+	}
+}
+
+// Run does the work of this replica until ctx ends, and returns after its last worker has. What is unfinished then stays in
+// the records for the next replica.
+func (m *Manager) Run(ctx context.Context) error {
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer close(m.stopped)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	all.Go(func() { m.reconcileLoop(ctx) })
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case j := <-m.jobs:
+			w := m.take(ctx, j.id)
+			if w == nil {
+				continue // a worker is at it already
+			}
+			all.Go(func() {
+				defer m.release(j.id, w)
+				j.do(w.ctx)
+			})
+		}
+	}
+}
+
+// running is a worker with its context.
+type running struct {
+	*worker
+	ctx context.Context
+}
+
+// take registers a worker for server id, or returns nil if there is one.
+func (m *Manager) take(ctx context.Context, id string) *running {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.busy[id] != nil {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	w := &worker{cancel: cancel, done: make(chan struct{})}
+	m.busy[id] = w
+	return &running{worker: w, ctx: ctx}
+}
+
+func (m *Manager) release(id string, w *running) {
+	m.mu.Lock()
+	delete(m.busy, id)
+	m.mu.Unlock()
+	w.cancel()
+	close(w.done)
+}
+
+// isBusy reports whether a worker of this replica is at server id.
+func (m *Manager) isBusy(id string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.busy[id] != nil
+}
+
+// interrupt ends this replica's worker at server id, if there is one, and waits for it.
+func (m *Manager) interrupt(ctx context.Context, id string) {
+	m.mu.Lock()
+	w := m.busy[id]
+	m.mu.Unlock()
+	if w == nil {
+		return
+	}
+	w.cancel()
+	select {
+	case <-w.done:
+	case <-ctx.Done():
+	}
+}
+
+// submit hands a job to Run. If Run has ended, the job is left to another replica, which finds it in the record.
+func (m *Manager) submit(ctx context.Context, j job) {
+	select {
+	case m.jobs <- j:
+	case <-m.stopped:
+	case <-ctx.Done():
+	}
+}
+
+// serverID is the identity of a server's record.
+func serverID(user hub.UserName, name hub.ServerName) string {
+	return store.ID(string(user), string(name))
+}
+
+// Get returns a server's record. A server that was never started has an empty record in state Stopped.
+func (m *Manager) Get(ctx context.Context, user hub.UserName, name hub.ServerName) (hub.Server, error) {
+	r, err := m.servers.Get(ctx, serverID(user, name))
+	if hub.KindOf(err) == hub.NotFound {
+		return hub.Server{User: user, Name: name, State: hub.Stopped}, nil
+	}
+	return r.Value, err
+}
+
+// OfUser lists the records of a user's servers, the default one first.
+func (m *Manager) OfUser(ctx context.Context, user hub.UserName) ([]hub.Server, error) {
+	records, err := m.servers.All(ctx, store.ID(string(user))+"/")
+	if err != nil {
+		return nil, err
+	}
+	all := make([]hub.Server, len(records))
+	for i, r := range records {
+		all[i] = r.Value
+	}
+	return all, nil
+}
+
+// All calls yield for every server record, in the order of users, until it returns false.
+func (m *Manager) All(ctx context.Context, yield func(hub.Server) bool) error {
+	return m.servers.List(ctx, "", func(r store.Record[hub.Server]) bool { return yield(r.Value) })
+}
+
+// Follow calls yield with the record of a server and again after each change, until yield returns false or ctx ends.
+func (m *Manager) Follow(ctx context.Context, user hub.UserName, name hub.ServerName, yield func(hub.Server) bool) error {
+	id := serverID(user, name)
+	seen := false
+	return m.servers.Watch(ctx, id, func(e store.Event[hub.Server]) bool {
+		switch {
+		case e.Synced && !seen, e.ID == id && e.Value == nil:
+			return yield(hub.Server{User: user, Name: name, State: hub.Stopped})
+		case e.ID == id:
+			seen = true
+			return yield(*e.Value)
+		}
+		return true
+	})
+}
+
+// Await waits until a server's record satisfies done or the time is over, and returns the last record that it saw.
+func (m *Manager) Await(ctx context.Context, user hub.UserName, name hub.ServerName, atMost time.Duration, done func(hub.Server) bool) (hub.Server, error) {
+	ctx, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
+	var last hub.Server
+	err := m.Follow(ctx, user, name, func(s hub.Server) bool {
+		last = s
+		return !done(s)
+	})
+	if errors.Is(err, context.DeadlineExceeded) && last.State != "" {
+		err = nil
+	}
+	return last, err
+}
+
+// Active notes activity of a server. The time only moves forward.
+func (m *Manager) Active(ctx context.Context, user hub.UserName, name hub.ServerName, at time.Time) error {
+	_, err := m.servers.Update(ctx, serverID(user, name), func(s *hub.Server) ([]store.Op, error) {
+		if !at.After(s.LastActivity) {
+			return nil, store.ErrUnchanged
+		}
+		s.LastActivity = at
+		return nil, nil
+	})
+	return err
+}
+
+// instanceName is the name of a server's instance for spawners: readable, safe everywhere, different for different hubs,
+// users and servers.
+func (m *Manager) instanceName(s *hub.Server) string {
+	sum := sha256.Sum256([]byte(m.opts.HubID + "/" + s.FullName()))
+	readable := make([]byte, 0, 20)
+	for i := 0; i < len(s.User) && len(readable) < 20; i++ {
+		if c := s.User[i]; 'a' <= c && c <= 'z' || '0' <= c && c <= '9' {
+			readable = append(readable, c)
+		}
+	}
+	return "jupyter-" + string(readable) + "-" + hex.EncodeToString(sum[:6])
+}
+
+// routeKey is the etcd key of a server's route.
+func (m *Manager) routeKey(s *hub.Server) string {
+	return routes.RouteKey(m.opts.Store.Prefix(), routes.UserPrefix(string(s.User), string(s.Name)))
+}
+
+func newSecret() string {
+	b := make([]byte, 24)
+	_, _ = rand.Read(b) // never fails since Go 1.24
+	return hex.EncodeToString(b)
+}

@@ -1,0 +1,266 @@
+package spawn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html"
+	"maps"
+	"time"
+
+	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/store"
+	"github.com/edgehub/edgehub/routes"
+)
+
+// Start asks for a server. It returns the record as soon as the intent is stored; Follow tells what becomes of it.
+// options nil means those of the last start. Starting a server that is starting already changes nothing. A server that runs
+// or is stopping gives an Invalid error with JupyterHub's words.
+func (m *Manager) Start(ctx context.Context, u hub.User, name hub.ServerName, options map[string]any) (hub.Server, error) {
+	id := serverID(u.Name, name)
+	claimed := false
+	change := func(s *hub.Server) error {
+		claimed = false
+		switch s.State {
+		case hub.Starting:
+			return store.ErrUnchanged
+		case hub.Running:
+			return hub.Errorf(hub.Invalid, "%s is already running", displayName(s))
+		case hub.Stopping:
+			return hub.Errorf(hub.Invalid, "%s is pending stop", displayName(s))
+		case hub.Stopped:
+		}
+		m.begin(s, u, options)
+		claimed = true
+		return nil
+	}
+	r, err := m.servers.Update(ctx, id, func(s *hub.Server) ([]store.Op, error) { return nil, change(s) })
+	if hub.KindOf(err) == hub.NotFound {
+		fresh := hub.Server{Schema: hub.Schema, User: u.Name, Name: name, State: hub.Stopped}
+		m.begin(&fresh, u, options)
+		if err = m.servers.Create(ctx, id, fresh); hub.KindOf(err) == hub.Conflict {
+			return m.Start(ctx, u, name, options) // somebody else was first: see what they did
+		}
+		r.Value, claimed = fresh, true
+	}
+	if err == nil && claimed {
+		m.submit(ctx, m.startJob(r.Value))
+	}
+	return r.Value, err
+}
+
+// displayName is how JupyterHub names a server in messages.
+func displayName(s *hub.Server) string {
+	if s.Name == "" {
+		return string(s.User)
+	}
+	return string(s.User) + ":" + string(s.Name)
+}
+
+// begin makes s the record of a new start that this replica owns.
+func (m *Manager) begin(s *hub.Server, u hub.User, options map[string]any) {
+	now := time.Now().UTC()
+	s.UserID, s.State, s.Gen, s.Owner = u.ID, hub.Starting, s.Gen+1, m.opts.Replica
+	s.Instance, s.TokenID, s.Secret, s.Failure = nil, "", newSecret(), ""
+	if options != nil {
+		s.Options = options
+	}
+	s.Events = []hub.Event{{Progress: 0, Message: "Server requested"}}
+	s.Started, s.LastActivity = now, now
+	s.Deadline = now.Add(m.opts.StartTimeout + m.opts.ReadyTimeout)
+}
+
+func (m *Manager) startJob(s hub.Server) job {
+	id := serverID(s.User, s.Name)
+	return job{id: id, do: func(ctx context.Context) { m.runStart(ctx, s) }}
+}
+
+// errLost says that the record went on without this worker: another generation, another owner or another state.
+var errLost = errors.New("the server's record has changed")
+
+// runStart takes a starting server to running, or to stopped with a reason.
+func (m *Manager) runStart(ctx context.Context, s hub.Server) {
+	log := m.log.With("user", s.User, "server", s.Name, "gen", s.Gen)
+	deadline, cancel := context.WithDeadline(ctx, s.Deadline)
+	defer cancel()
+	err := m.bringUp(deadline, &s)
+	switch {
+	case err == nil:
+		log.Info("server is running", "took", time.Since(s.Started).Round(time.Millisecond))
+	case ctx.Err() != nil && !errors.Is(err, errLost):
+		// This replica shuts down, or a stop interrupted us. The record says what shall be; whoever owns it next goes on.
+		log.Info("start left to another worker")
+	case errors.Is(err, errLost):
+		log.Info("start was overtaken, removing its instance")
+		m.cleanUp(&s)
+	default:
+		log.Warn("start failed", "err", err)
+		m.fail(ctx, s, startMessage(err, deadline))
+	}
+}
+
+// startMessage is what the user is told of a failed start.
+func startMessage(err error, ctx context.Context) string {
+	if msg := hub.MessageOf(err); msg != "" {
+		return msg
+	}
+	if ctx.Err() != nil {
+		return "The server did not become ready in time."
+	}
+	return "The server could not be started. The hub's log says more."
+}
+
+// bringUp makes or adopts the instance of s, waits until it answers and publishes its route.
+func (m *Manager) bringUp(ctx context.Context, s *hub.Server) error {
+	name := m.instanceName(s)
+	status, err := m.opts.Spawner.Poll(ctx, name, s.Instance)
+	if err != nil {
+		return fmt.Errorf("look for an instance: %w", err)
+	}
+	switch live := status.Running && status.Gen == s.Gen; {
+	case live && s.Instance != nil:
+	case live:
+		err = m.startInstance(ctx, s, name, nil) // a crash came between the instance and its record: adopt it
+	default:
+		err = m.makeInstance(ctx, s, name)
+	}
+	if err != nil {
+		return err
+	}
+	if err := m.progress(ctx, s, hub.Event{Progress: 60, Message: "Waiting for the server to answer..."}); err != nil {
+		return err
+	}
+	if err := m.awaitReady(ctx, s, name); err != nil {
+		return err
+	}
+	return m.publish(ctx, s)
+}
+
+// makeInstance gives the server a token and has the spawner make its instance. A start that goes on after a crash gets a new
+// token and generation, because the secret of the first one is known to nobody.
+func (m *Manager) makeInstance(ctx context.Context, s *hub.Server, name string) error {
+	oldToken := s.TokenID
+	t, secret, err := m.opts.Tokens.Issue(ctx, hub.Token{
+		User: s.User, UserID: s.UserID, Server: s.FullName(), Note: "Server at " + routes.UserPrefix(string(s.User), string(s.Name)),
+		Scopes: []string{"users:activity!user", "access:servers!server"},
+	})
+	if err != nil {
+		return err
+	}
+	err = m.change(ctx, s, func(s *hub.Server) []store.Op {
+		if s.TokenID != "" {
+			s.Gen++
+			s.Secret = newSecret()
+		}
+		s.TokenID = t.ID
+		s.Events = append(s.Events, hub.Event{Progress: 30, Message: "Spawning server..."})
+		return nil
+	})
+	if err != nil {
+		m.dropToken(s.UserID, t.ID)
+		return err
+	}
+	m.dropToken(s.UserID, oldToken)
+	return m.startInstance(ctx, s, name, m.environment(s, secret))
+}
+
+// startInstance has the spawner make or adopt the instance, and records it.
+func (m *Manager) startInstance(ctx context.Context, s *hub.Server, name string, env map[string]string) error {
+	inst, err := m.opts.Spawner.Start(ctx, hub.Spec{
+		Name: name, Gen: s.Gen, User: s.User, Server: s.Name, Prefix: routes.UserPrefix(string(s.User), string(s.Name)),
+		Secret: s.Secret, Env: env, Options: maps.Clone(s.Options),
+	})
+	if err != nil {
+		return err
+	}
+	return m.change(ctx, s, func(s *hub.Server) []store.Op {
+		s.Instance = &inst
+		return nil
+	})
+}
+
+// progress adds an event to the record, for everybody who follows the start.
+func (m *Manager) progress(ctx context.Context, s *hub.Server, e hub.Event) error {
+	return m.change(ctx, s, func(s *hub.Server) []store.Op {
+		s.Events = append(s.Events, e)
+		return nil
+	})
+}
+
+// publish makes the server running and its route visible to edges, in one transaction.
+func (m *Manager) publish(ctx context.Context, s *hub.Server) error {
+	prefix := routes.UserPrefix(string(s.User), string(s.Name))
+	return m.change(ctx, s, func(s *hub.Server) []store.Op {
+		s.State, s.Owner, s.Deadline = hub.Running, "", time.Time{}
+		s.LastActivity = time.Now().UTC()
+		s.Events = append(s.Events, hub.Event{Progress: 100, Ready: true, URL: prefix, Message: "Server ready at " + prefix,
+			HTMLMessage: fmt.Sprintf("Server ready at <a href=\"%[1]s\">%[1]s</a>", html.EscapeString(prefix))})
+		return []store.Op{store.Put(m.routeKey(s), routes.Route{
+			Schema: routes.Schema, Prefix: prefix, Target: s.Instance.URL, Auth: s.Instance.Auth, Secret: s.Secret,
+			Owner: string(s.User), OwnerID: s.UserID, Server: string(s.Name), Gen: s.Gen,
+		})}
+	})
+}
+
+// change updates the record of a starting server on behalf of its worker, and s with it. It is errLost if the record has
+// another generation, owner or state by now.
+func (m *Manager) change(ctx context.Context, s *hub.Server, apply func(*hub.Server) []store.Op) error {
+	gen, owner, state := s.Gen, s.Owner, s.State
+	r, err := m.servers.Update(ctx, serverID(s.User, s.Name), func(cur *hub.Server) ([]store.Op, error) {
+		if cur.Gen != gen || cur.Owner != owner || cur.State != state {
+			return nil, errLost
+		}
+		return apply(cur), nil
+	})
+	if err == nil {
+		*s = r.Value
+	}
+	if hub.KindOf(err) == hub.NotFound {
+		err = errLost
+	}
+	return err
+}
+
+// fail ends a start: the instance goes, the record keeps the reason.
+func (m *Manager) fail(ctx context.Context, s hub.Server, reason string) {
+	m.cleanUp(&s)
+	token := s.TokenID
+	err := m.change(ctx, &s, func(s *hub.Server) []store.Op {
+		m.settle(s)
+		s.Failure = reason
+		s.Events = append(s.Events, hub.Event{Progress: 100, Failed: true, Message: "Spawn failed: " + reason})
+		return nil
+	})
+	if err != nil {
+		m.log.Warn("cannot record a failed start, another worker will", "user", s.User, "server", s.Name, "err", err)
+		return
+	}
+	m.dropToken(s.UserID, token)
+}
+
+// settle makes s the record of a server that is not there.
+func (m *Manager) settle(s *hub.Server) {
+	s.State, s.Owner, s.Instance, s.TokenID, s.Secret = hub.Stopped, "", nil, "", ""
+	s.Started, s.Deadline = time.Time{}, time.Time{}
+}
+
+// cleanUp removes the instance of s's generation. It has its own time, because the worker's context may be what ended.
+func (m *Manager) cleanUp(s *hub.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), m.opts.StopGrace+10*time.Second)
+	defer cancel()
+	if err := m.opts.Spawner.Stop(ctx, m.instanceName(s), s.Gen, s.Instance, m.opts.StopGrace); err != nil {
+		m.log.Warn("cannot remove an instance", "user", s.User, "server", s.Name, "err", err)
+	}
+}
+
+// dropToken ends the API token of an instance that is gone.
+func (m *Manager) dropToken(userID, id string) {
+	if id == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := m.opts.Tokens.Delete(ctx, userID, id); err != nil && hub.KindOf(err) != hub.NotFound {
+		m.log.Warn("cannot delete a server's token", "token", id, "err", err)
+	}
+}

@@ -1,0 +1,131 @@
+package plugin
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/edgehub/edgehub/routes"
+)
+
+// Config is what an operator sets for the middleware. Secrets are given as files, because Traefik's API shows the
+// settings of plugins in clear.
+type Config struct {
+	// Etcd lists etcd's client endpoints: http://host:port, https://host:port, or unix:///path/to/socket.
+	Etcd []string `json:"etcd,omitempty" yaml:"etcd,omitempty"`
+	// Prefix is where the hub keeps its records in etcd. Default: /edgehub/.
+	Prefix string `json:"prefix,omitempty" yaml:"prefix,omitempty"`
+	// Hub lists the base URLs of the control plane: http://host:port, https://host:port, or unix:///path/to/socket.
+	// Empty: the addresses that the replicas write into etcd.
+	Hub []string `json:"hub,omitempty" yaml:"hub,omitempty"`
+	// PublicURL is the origin as browsers see it: https://hub.example.org. Empty: taken from each request.
+	PublicURL string `json:"publicURL,omitempty" yaml:"publicURL,omitempty"`
+	// EtcdUsername is the etcd user to read as; it needs to read <prefix>edge/ only. Empty: no authentication.
+	EtcdUsername string `json:"etcdUsername,omitempty" yaml:"etcdUsername,omitempty"`
+	// EtcdPasswordFile is the file with that user's password. A line break at its end is ignored.
+	EtcdPasswordFile string `json:"etcdPasswordFile,omitempty" yaml:"etcdPasswordFile,omitempty"`
+	// EtcdCAFile is a PEM file with the authorities that sign etcd's certificates. Empty: the system's.
+	EtcdCAFile string `json:"etcdCAFile,omitempty" yaml:"etcdCAFile,omitempty"`
+}
+
+// CreateConfig returns the configuration that holds where an operator sets nothing.
+func CreateConfig() *Config {
+	return &Config{Prefix: routes.DefaultPrefix}
+}
+
+// settings are the checked form of a Config.
+type settings struct {
+	etcd         []*address
+	prefix       string
+	hub          []*address
+	publicScheme string // empty: taken from each request
+	publicHost   string
+	username     string
+	passwordFile string
+	caFile       string
+}
+
+// address is where to dial: a host and port, or a unix socket.
+type address struct {
+	scheme string // http, https or unix
+	host   string // host:port, or the path of the socket
+	name   string // without the port, for TLS
+}
+
+func (a *address) String() string { return a.scheme + "://" + a.host }
+
+// check turns a Config into settings, or says which option is wrong.
+func (c *Config) check() (*settings, error) {
+	if c == nil || len(c.Etcd) == 0 {
+		return nil, errors.New("option etcd: at least one endpoint is needed")
+	}
+	s := &settings{
+		prefix:       routes.NormalPrefix(c.Prefix),
+		username:     c.EtcdUsername,
+		passwordFile: c.EtcdPasswordFile,
+		caFile:       c.EtcdCAFile,
+	}
+	var err error
+	if s.etcd, err = parseAddresses(c.Etcd); err != nil {
+		return nil, fmt.Errorf("option etcd: %w", err)
+	}
+	if s.hub, err = parseAddresses(c.Hub); err != nil {
+		return nil, fmt.Errorf("option hub: %w", err)
+	}
+	if s.username != "" && s.passwordFile == "" {
+		return nil, errors.New("option etcdPasswordFile: needed with etcdUsername")
+	}
+	if c.PublicURL != "" {
+		u, err := url.Parse(c.PublicURL)
+		if err != nil || routes.CheckTarget(c.PublicURL) != nil {
+			return nil, fmt.Errorf("option publicURL: %s is not an origin like https://hub.example.org", clip(c.PublicURL))
+		}
+		s.publicScheme, s.publicHost = u.Scheme, normalHost(u.Scheme, u.Host)
+	}
+	return s, nil
+}
+
+func parseAddresses(list []string) ([]*address, error) {
+	all := make([]*address, 0, len(list))
+	for _, raw := range list {
+		a, err := parseAddress(raw)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+// parseAddress reads http://host:port, https://host:port or unix:///path.
+func parseAddress(raw string) (*address, error) {
+	u, err := url.Parse(raw)
+	if err == nil && u.Scheme == "unix" && u.Host == "" && len(u.Path) > 1 {
+		return &address{scheme: "unix", host: u.Path}, nil
+	}
+	if err != nil || routes.CheckTarget(raw) != nil || u.Hostname() == "" {
+		return nil, fmt.Errorf("%s is not http://host:port, https://host:port or unix:///path", clip(raw))
+	}
+	port := u.Port()
+	if port == "" {
+		port = "80"
+		if u.Scheme == "https" {
+			port = "443"
+		}
+	}
+	return &address{scheme: u.Scheme, host: net.JoinHostPort(u.Hostname(), port), name: u.Hostname()}, nil
+}
+
+// normalHost is host as browsers write it in an origin: lower case, without the scheme's own port.
+func normalHost(scheme, host string) string {
+	host = strings.ToLower(host)
+	switch scheme {
+	case "http":
+		return strings.TrimSuffix(host, ":80")
+	case "https":
+		return strings.TrimSuffix(host, ":443")
+	}
+	return host
+}

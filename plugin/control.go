@@ -1,0 +1,158 @@
+package plugin
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Limits of the conversation with the control plane.
+const (
+	hubDialTimeout = 2 * time.Second
+	hubCallTimeout = 5 * time.Second
+	hubAvoid       = 5 * time.Second // a replica that could not be dialled is tried last for so long
+)
+
+// errNoHub says that no replica of the control plane is known.
+var errNoHub = errors.New("no control plane is known")
+
+// control reaches the control plane through whichever replica answers. Replicas are equal, so the choice is made when a
+// connection is opened: nothing has been sent by then, and trying the next one is safe for every request.
+type control struct {
+	shared    *shared
+	transport *http.Transport
+	client    *http.Client
+
+	mu    sync.Mutex
+	turn  int
+	avoid map[string]time.Time
+}
+
+func newControl(s *shared) *control {
+	c := &control{shared: s, avoid: make(map[string]time.Time)}
+	c.transport = &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return c.dial(ctx)
+		},
+		MaxIdleConns:           200,
+		MaxIdleConnsPerHost:    200,
+		IdleConnTimeout:        30 * time.Second,
+		ExpectContinueTimeout:  time.Second,
+		MaxResponseHeaderBytes: maxResponseHeader,
+		DisableCompression:     true,
+	}
+	c.client = &http.Client{
+		Transport:     c.transport,
+		Timeout:       hubCallTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c
+}
+
+// dial opens a connection to one replica, trying all of them in turn.
+func (c *control) dial(ctx context.Context) (net.Conn, error) {
+	err := errNoHub
+	for _, a := range c.candidates() {
+		conn, dialErr := dialHub(ctx, a)
+		if dialErr == nil {
+			c.note(a, time.Time{})
+			return conn, nil
+		}
+		if ctx.Err() != nil {
+			return nil, dialErr
+		}
+		c.note(a, time.Now().Add(hubAvoid))
+		err = dialErr
+	}
+	return nil, err
+}
+
+// candidates are the replicas in the order to try: round robin, those that failed lately last.
+func (c *control) candidates() []*address {
+	all := c.shared.set.hub
+	if len(all) == 0 {
+		all = c.shared.state.hubAddresses()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.turn++
+	good, bad := make([]*address, 0, len(all)), []*address{}
+	for i := range all {
+		a := all[(c.turn+i)%len(all)]
+		if until, ok := c.avoid[a.host]; ok && time.Now().Before(until) {
+			bad = append(bad, a)
+		} else {
+			good = append(good, a)
+		}
+	}
+	return append(good, bad...)
+}
+
+// note remembers until when a replica is avoided; the zero time forgets it.
+func (c *control) note(a *address, until time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.avoid, a.host)
+	if until.IsZero() {
+		return
+	}
+	if len(c.avoid) > 1000 { // replicas come and go, their addresses must not pile up
+		c.avoid = make(map[string]time.Time)
+	}
+	c.avoid[a.host] = until
+}
+
+func dialHub(ctx context.Context, a *address) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, hubDialTimeout)
+	defer cancel()
+	conn, err := dialPlain(ctx, a, hubDialTimeout)
+	if err != nil || a.scheme != "https" {
+		return conn, err
+	}
+	secure := tls.Client(conn, &tls.Config{ServerName: a.name, MinVersion: tls.VersionTLS12})
+	if err := secure.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return secure, nil
+}
+
+// edgeToken posts a token to the control plane and returns the edge token that it answers, with the HTTP status; the
+// status is 0 if there was no answer.
+func (c *control) edgeToken(path, token string) (string, int) {
+	body, err := json.Marshal(map[string]string{"token": token})
+	if err != nil {
+		return "", 0
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), hubCallTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://hub"+path, bytes.NewReader(body))
+	if err != nil {
+		return "", 0
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := c.client.Do(req)
+	if err != nil {
+		c.shared.log.printf("control", "the control plane does not answer: %s", clip(err.Error()))
+		return "", 0
+	}
+	defer resp.Body.Close()
+	answer := struct {
+		EdgeToken string `json:"edge_token"`
+	}{}
+	err = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&answer)
+	if resp.StatusCode != http.StatusOK {
+		return "", resp.StatusCode
+	}
+	if err != nil || answer.EdgeToken == "" {
+		return "", 0
+	}
+	return answer.EdgeToken, http.StatusOK
+}

@@ -1,0 +1,77 @@
+package plugin
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// unwelcome are the response headers with which one user's server could reach beyond its own prefix: into the whole
+// origin, its other pages, or its cookies.
+var unwelcome = []string{
+	"Service-Worker-Allowed", "Clear-Site-Data", "Strict-Transport-Security", "Alt-Svc", "Public-Key-Pins",
+	"Public-Key-Pins-Report-Only", "Refresh", "Access-Control-Allow-Credentials", "Trailer",
+}
+
+// filterAnswer takes out of a server's answer, 101 included, what would reach beyond the route's prefix, and adds the
+// visitor's newer edge token if there is one. Answers with other 1xx codes, and trailers, do not get this far.
+func filterAnswer(resp *http.Response, v *visit) {
+	h := resp.Header
+	for _, name := range unwelcome {
+		delete(h, name)
+	}
+	if lines := h["Set-Cookie"]; len(lines) > 0 {
+		delete(h, "Set-Cookie")
+		for _, line := range lines {
+			if ownCookie(line, v) {
+				h["Set-Cookie"] = append(h["Set-Cookie"], line)
+			}
+		}
+	}
+	// A shared cache may keep an answer that says "public", with the cookie in it.
+	if v.refresh != "" && !strings.Contains(strings.ToLower(strings.Join(h["Cache-Control"], ",")), "public") {
+		h["Set-Cookie"] = append(h["Set-Cookie"], v.refresh)
+	}
+}
+
+// ownCookie reports whether a Set-Cookie line stays within the route: not a name of the hub, no domain, and a path below
+// the prefix.
+func ownCookie(line string, v *visit) bool {
+	pair, attributes, _ := strings.Cut(line, ";")
+	name, _, ok := strings.Cut(pair, "=")
+	name = strings.Trim(name, " \t")
+	if !ok || !tokenChars(name) || hubCookie(name) {
+		return false
+	}
+	hasPath := false
+	for _, attribute := range strings.Split(attributes, ";") {
+		key, value, _ := strings.Cut(attribute, "=")
+		switch strings.ToLower(strings.TrimSpace(key)) {
+		case "domain":
+			return false
+		case "path":
+			if !pathBelow(strings.TrimSpace(value), v.route.Prefix) {
+				return false
+			}
+			hasPath = true
+		}
+	}
+	// Without a path the browser takes the directory of the page, which for "/user/alice" is "/user".
+	return hasPath || v.slash
+}
+
+// pathBelow reports whether a cookie path is the prefix or below it, in the prefix's own spelling or decoded.
+func pathBelow(path, prefix string) bool {
+	if path+"/" == prefix || strings.HasPrefix(path, prefix) {
+		return true
+	}
+	plainPath, err1 := url.PathUnescape(path)
+	plainPrefix, err2 := url.PathUnescape(prefix)
+	return err1 == nil && err2 == nil && (plainPath+"/" == plainPrefix || strings.HasPrefix(plainPath, plainPrefix))
+}
+
+// tokenChars reports whether name is a cookie name without characters that some reader might trim or decode.
+func tokenChars(name string) bool {
+	return name != "" && strings.Trim(name,
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~") == ""
+}

@@ -1,0 +1,126 @@
+package plugin
+
+import (
+	"context"
+	"sync"
+
+	"github.com/edgehub/edgehub/routes"
+)
+
+// live holds every request that is being proxied to a user's server, so that a revocation, a removed share or a stopped
+// server also ends what is already open. Cancelling the context of a request closes its WebSocket at once.
+type live struct {
+	mu       sync.Mutex
+	byPrefix map[string]map[*visit]bool
+}
+
+// visit is one request on its way to a user's server.
+type visit struct {
+	route   *routes.Route
+	claims  *routes.Claims // nil for a route that is open to all
+	slash   bool           // the path is below the prefix, not the prefix without its slash
+	host    string         // host and scheme as the browser sees them
+	scheme  string
+	query   string // what is forwarded
+	bearer  string // what the server gets as its credential, empty for none
+	refresh string // a Set-Cookie header that gives the visitor a newer edge token, or empty
+
+	base   context.Context // the request's own context, without the tracing that ReverseProxy adds
+	cancel context.CancelFunc
+	cut    bool // guarded by live.mu
+}
+
+func newLive() *live { return &live{byPrefix: make(map[string]map[*visit]bool)} }
+
+func (l *live) add(v *visit) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	set := l.byPrefix[v.route.Prefix]
+	if set == nil {
+		set = make(map[*visit]bool)
+		l.byPrefix[v.route.Prefix] = set
+	}
+	set[v] = true
+}
+
+func (l *live) remove(v *visit) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	set := l.byPrefix[v.route.Prefix]
+	delete(set, v)
+	if len(set) == 0 {
+		delete(l.byPrefix, v.route.Prefix)
+	}
+}
+
+// end cancels v and remembers that the edge did it.
+func (l *live) end(v *visit) {
+	l.mu.Lock()
+	v.cut = true
+	l.mu.Unlock()
+	v.cancel()
+}
+
+func (l *live) wasCut(v *visit) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return v.cut
+}
+
+// count is the number of requests under way.
+func (l *live) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, set := range l.byPrefix {
+		n += len(set)
+	}
+	return n
+}
+
+// all returns every visit; concerned returns those that c may end.
+func (l *live) all() []*visit {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := []*visit{}
+	for _, set := range l.byPrefix {
+		for v := range set {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+func (l *live) concerned(c *change) []*visit {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := []*visit{}
+	for prefix := range c.prefixes {
+		for v := range l.byPrefix[prefix] {
+			list = append(list, v)
+		}
+	}
+	if !c.revokes() {
+		return list
+	}
+	for _, set := range l.byPrefix {
+		for v := range set {
+			if v.claims != nil && (c.sessions[v.claims.Session] || c.tokens[v.claims.Token] || c.users[v.claims.UserID]) {
+				list = append(list, v)
+			}
+		}
+	}
+	return list
+}
+
+// review ends those of list that s no longer admits, and returns how many.
+func (l *live) review(list []*visit, s *state) int {
+	n := 0
+	for _, v := range list {
+		if !s.admits(v.route, v.claims) {
+			l.end(v)
+			n++
+		}
+	}
+	return n
+}

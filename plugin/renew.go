@@ -1,0 +1,99 @@
+package plugin
+
+import (
+	"net/http"
+	"sync"
+
+	"github.com/edgehub/edgehub/routes"
+)
+
+// Bounds of the renewal.
+const (
+	renewRetry   = 30 // seconds between two attempts for one session
+	renewAtOnce  = 8  // calls under way at the same time; a session that finds no place tries with its next request
+	cookieMaxAge = "3600"
+)
+
+// renewal gets newer edge tokens for browser sessions whose token is past half of its life. It never delays a request:
+// the call runs in the background, and a later answer to the old token carries the new one as a cookie.
+type renewal struct {
+	shared *shared
+	fresh  *cache // session -> *renewed
+	tried  *cache // session -> true, while no new attempt may start
+
+	mu      sync.Mutex
+	running int
+}
+
+type renewed struct {
+	token  string
+	claims *routes.Claims
+}
+
+func newRenewal(s *shared) *renewal {
+	return &renewal{shared: s, fresh: newCache(cacheSize), tried: newCache(cacheSize)}
+}
+
+// refresh returns the Set-Cookie header for a visitor whose session has a newer token, or "". It starts a renewal if the
+// token is past half of its life.
+func (n *renewal) refresh(who *identity) string {
+	c := who.claims
+	now := n.shared.now()
+	if c.Session == "" || now < c.IssuedAt+(c.Expires-c.IssuedAt)/2 {
+		return ""
+	}
+	if f, ok := n.fresh.get(c.Session, now).(*renewed); ok && f.claims.IssuedAt > c.IssuedAt && f.claims.UserID == c.UserID {
+		return setCookie(who.cookie, f.token)
+	}
+	if n.tried.get(c.Session, now) == nil && n.enter() {
+		n.tried.put(c.Session, true, now+renewRetry, now)
+		token := who.token
+		n.shared.background("renewal", func() {
+			defer n.leave()
+			n.renew(token, c)
+		})
+	}
+	return ""
+}
+
+func setCookie(name, token string) string {
+	cookie := name + "=" + token + "; Path=/; Max-Age=" + cookieMaxAge + "; HttpOnly; SameSite=Lax"
+	if name == secureCookie {
+		cookie += "; Secure"
+	}
+	return cookie
+}
+
+func (n *renewal) enter() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.running >= renewAtOnce {
+		return false
+	}
+	n.running++
+	return true
+}
+
+func (n *renewal) leave() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.running--
+}
+
+// renew asks the control plane once and keeps its answer.
+func (n *renewal) renew(old string, c *routes.Claims) {
+	s := n.shared
+	token, status := s.control.edgeToken("/hub/api/edge/renew", old)
+	if status != http.StatusOK {
+		s.log.printf("renew", "the control plane did not renew a session (status %d)", status)
+		return
+	}
+	now := s.now()
+	keys, keyGen := s.state.keyring()
+	claims := s.verdicts.check(token, keys, keyGen, now)
+	if claims == nil || claims.Session != c.Session || claims.UserID != c.UserID {
+		s.log.printf("renew", "the control plane renewed a session with a token that cannot be used")
+		return
+	}
+	n.fresh.put(c.Session, &renewed{token: token, claims: claims}, claims.Expires, now)
+}

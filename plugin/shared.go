@@ -1,0 +1,168 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httputil"
+	"sync"
+	"time"
+)
+
+// linger is how long a watcher outlives the last handler that uses it. Traefik cancels the old handlers' context before
+// it builds the new ones, on every change of its configuration, and the old ones go on serving until the switch.
+const linger = 10 * time.Second
+
+// registry holds the one shared object of each configuration. It is the only package variable: Traefik calls New for
+// every router and again on every configuration change, and offers no other place to keep anything between the calls.
+var registry = &registryOf{all: make(map[string]*shared)}
+
+type registryOf struct {
+	mu  sync.Mutex
+	all map[string]*shared
+}
+
+// shared is everything that outlives one handler: the watcher and its state, the caches, the open connections, and the
+// proxies with their idle connections.
+type shared struct {
+	key  string // of the registry
+	refs int    // guarded by registry.mu
+	uses int    // counts acquisitions; guarded by registry.mu
+
+	set      *settings
+	log      *logger
+	state    *state
+	live     *live
+	gateway  *gateway
+	verdicts *verdicts
+	exchange *exchange
+	renewal  *renewal
+	tickets  *cache
+	control  *control
+	servers  *httputil.ReverseProxy
+	hub      *httputil.ReverseProxy
+	carrier  *http.Transport // to users' servers
+	now      func() int64    // Unix seconds
+
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// acquire returns the shared object of a configuration and starts it if it is the first use.
+func (g *registryOf) acquire(config *Config, set *settings) *shared {
+	text, err := json.Marshal(config)
+	if err != nil {
+		text = []byte(err.Error()) // cannot happen: Config holds strings
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.all[string(text)]
+	if s == nil {
+		s = newShared(set)
+		s.key = string(text)
+		g.all[s.key] = s
+		s.start()
+	}
+	s.refs++
+	s.uses++
+	return s
+}
+
+// release gives one use back. The object stops after wait, unless somebody acquires it before.
+func (g *registryOf) release(s *shared, wait time.Duration) {
+	g.mu.Lock()
+	s.refs--
+	uses := s.uses
+	g.mu.Unlock()
+	if wait <= 0 {
+		g.stopUnused(s, uses)
+		return
+	}
+	time.AfterFunc(wait, func() {
+		defer s.recovered("linger")
+		g.stopUnused(s, uses)
+	})
+}
+
+// stopUnused stops s if nobody uses it, nor has used it since the given number of uses.
+func (g *registryOf) stopUnused(s *shared, uses int) {
+	g.mu.Lock()
+	stop := s.refs == 0 && s.uses == uses && g.all[s.key] == s
+	if stop {
+		delete(g.all, s.key)
+	}
+	g.mu.Unlock()
+	if stop {
+		s.stop()
+	}
+}
+
+func newShared(set *settings) *shared {
+	s := &shared{
+		set:      set,
+		log:      newLogger(),
+		state:    &state{why: "waiting for etcd"},
+		live:     newLive(),
+		gateway:  newGateway(set),
+		verdicts: newVerdicts(),
+		tickets:  newCache(cacheSize),
+		now:      func() int64 { return time.Now().Unix() },
+	}
+	s.control = newControl(s)
+	s.exchange = newExchange(s)
+	s.renewal = newRenewal(s)
+	s.carrier = newCarrier()
+	s.servers = newServerProxy(s)
+	s.hub = newHubProxy(s)
+	return s
+}
+
+func (s *shared) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	w := &watcher{gateway: s.gateway, state: s.state, live: s.live, log: s.log, prefix: s.set.prefix}
+	s.wg.Add(1)
+	go func() {
+		defer s.wg.Done()
+		for ctx.Err() == nil {
+			s.guarded(ctx, w)
+			pause(ctx, time.Second)
+		}
+	}()
+}
+
+// guarded runs the watcher until it ends or panics. A panic in a goroutine of a plugin would end all of Traefik.
+func (s *shared) guarded(ctx context.Context, w *watcher) {
+	defer s.recovered("watcher")
+	w.run(ctx)
+}
+
+// background runs f in a goroutine that cannot end the process.
+func (s *shared) background(name string, f func()) {
+	s.wg.Add(1)
+	go func() {
+		defer s.wg.Done()
+		defer s.recovered(name)
+		f()
+	}()
+}
+
+// recovered is deferred in every goroutine.
+func (s *shared) recovered(name string) {
+	if r := recover(); r != nil {
+		s.log.printf("panic "+name, "%s panicked: %v", name, r)
+	}
+}
+
+// stop ends the watcher and whatever is still open: nobody would tell these connections of a revocation any more.
+// It returns when every goroutine has ended.
+func (s *shared) stop() {
+	for _, v := range s.live.all() {
+		s.live.end(v)
+	}
+	s.cancel()
+	s.wg.Wait()
+	s.gateway.close()
+	s.carrier.CloseIdleConnections()
+	s.control.transport.CloseIdleConnections()
+}
