@@ -220,7 +220,9 @@ func (c *ControlPlane) serve(ctx context.Context, handler http.Handler, ready fu
 	defer cancel()
 	time.AfterFunc(time.Second, endRequests)
 	err := srv.Shutdown(drain)
-	<-failed
+	if served := <-failed; err == nil && !errors.Is(served, http.ErrServerClosed) {
+		err = served
+	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("drain requests: %w", err), srv.Close())
 	}

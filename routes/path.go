@@ -101,7 +101,7 @@ func CleanSegment(s string) bool {
 
 // hasDotSegment reports a "." or ".." segment, also one whose dots are encoded.
 func hasDotSegment(escaped string) bool {
-	if strings.IndexByte(escaped, '.') < 0 && strings.Index(escaped, "%2") < 0 {
+	if strings.IndexByte(escaped, '.') < 0 && !strings.Contains(escaped, "%2") {
 		return false
 	}
 	start := 0

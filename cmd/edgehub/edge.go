@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/edgehub/edgehub/controlplane/front"
-	"github.com/edgehub/edgehub/plugin"
 	"github.com/edgehub/edgehub/routes"
 )
 
@@ -31,6 +30,6 @@ plugin, compiled. It reads routes, keys and revocations from etcd and finds the 
 			return err
 		}
 		log.Info("front door is open", "listen", l.Addr().String())
-		return front.Embedded(cmd.Context(), l, &plugin.Config{Etcd: s.Etcd, Prefix: s.Prefix, PublicURL: s.PublicURL}, log)
+		return front.Embedded(cmd.Context(), l, &front.Config{Etcd: s.Etcd, Prefix: s.Prefix, PublicURL: s.PublicURL}, log)
 	})
 }

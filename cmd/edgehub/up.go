@@ -21,7 +21,6 @@ import (
 	"github.com/edgehub/edgehub/controlplane"
 	"github.com/edgehub/edgehub/controlplane/etcd"
 	"github.com/edgehub/edgehub/controlplane/front"
-	"github.com/edgehub/edgehub/plugin"
 	"github.com/edgehub/edgehub/routes"
 )
 
@@ -194,8 +193,8 @@ func (u *up) findEdge(addr net.Addr) error {
 	return nil
 }
 
-func (u *up) plugin() *plugin.Config {
-	return &plugin.Config{Etcd: []string{"unix://" + u.path("run", "etcd.sock")}, Prefix: u.Prefix, PublicURL: u.PublicURL}
+func (u *up) plugin() *front.Config {
+	return &front.Config{Etcd: []string{"unix://" + u.path("run", "etcd.sock")}, Prefix: u.Prefix, PublicURL: u.PublicURL}
 }
 
 // options are the control plane's. It listens on a Unix socket: the front door is the only address of this machine.

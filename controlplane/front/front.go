@@ -17,11 +17,14 @@ import (
 	"github.com/edgehub/edgehub/plugin"
 )
 
+// Config is the edge's configuration, by the names that Traefik operators write.
+type Config = plugin.Config
+
 // drainTime is how long requests may take to end at shutdown. WebSockets are cut then; browsers reconnect by themselves.
 const drainTime = 3 * time.Second
 
 // Embedded serves the edge compiled into this binary on l until ctx ends.
-func Embedded(ctx context.Context, l net.Listener, cfg *plugin.Config, log *slog.Logger) error {
+func Embedded(ctx context.Context, l net.Listener, cfg *Config, log *slog.Logger) error {
 	// The edge's own context outlives the drain: until then it must see revocations.
 	edgeCtx, stopEdge := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopEdge()
@@ -49,7 +52,14 @@ func Embedded(ctx context.Context, l net.Listener, cfg *plugin.Config, log *slog
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = srv.Close()
 	}
-	<-failed
+	return errors.Join(err, ended(<-failed))
+}
+
+// ended is nil for the error of a server that was shut down.
+func ended(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
 	return err
 }
 

@@ -26,7 +26,7 @@ type Traefik struct {
 	Binary string
 	Dir    string
 	Listen string
-	Plugin *plugin.Config
+	Plugin *Config
 	Log    *slog.Logger
 }
 

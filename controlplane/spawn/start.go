@@ -95,12 +95,12 @@ func (m *Manager) runStart(ctx context.Context, s hub.Server) {
 		m.cleanUp(&s)
 	default:
 		log.Warn("start failed", "err", err)
-		m.fail(ctx, s, startMessage(err, deadline))
+		m.fail(ctx, s, startMessage(deadline, err))
 	}
 }
 
 // startMessage is what the user is told of a failed start.
-func startMessage(err error, ctx context.Context) string {
+func startMessage(ctx context.Context, err error) string {
 	if msg := hub.MessageOf(err); msg != "" {
 		return msg
 	}

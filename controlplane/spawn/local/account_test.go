@@ -41,14 +41,14 @@ func TestSystemUser(t *testing.T) {
 		t.Skip(err)
 	}
 	base := openTempDir(t)
-	opt := shellOptions(t, `id -u; id -G; mkdir -p deeper && touch deeper/mine && echo wrote; cat "$0" || echo locked; exec sleep 600`)
+	opt := shellOptions(t, `id -u; id -G; echo opened >>/dev/stderr; mkdir -p deeper && touch deeper/mine && echo wrote; cat "$0" || echo locked; exec sleep 600`)
 	opt.Command[3] = filepath.Join(opt.Dir, "srv", recordFile) // $0: must not be readable
 	opt.SystemUser, opt.WorkDir = "nobody", filepath.Join(base, "{username}", "work")
 	s := newSpawner(t, opt)
 	start(t, s, specFor(t, s, 1))
 	awaitLog(t, s, "locked")
 	log := s.LogTail("srv", 20)
-	if !strings.HasPrefix(log, nobody.Uid+"\n"+nobody.Gid+"\nwrote\n") {
+	if !strings.HasPrefix(log, nobody.Uid+"\n"+nobody.Gid+"\nopened\nwrote\n") {
 		t.Errorf("the server says\n%s", log)
 	}
 	env := environOf(t, recordOf(t, s, "srv").PID)

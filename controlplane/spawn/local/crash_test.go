@@ -125,7 +125,7 @@ func crash(t *testing.T, dir, seen string, gen int64, shimToo bool) {
 // awaitShims waits until no process is on its way to becoming an instance.
 func awaitShims(t *testing.T, dir string) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); len(shims(t, dir)) > 0; pause(t.Context()) {
+	for end := time.Now().Add(20 * time.Second); len(shims(t, dir)) > 0; _ = pause(t.Context()) {
 		if time.Now().After(end) {
 			t.Fatal("shims do not end")
 		}
@@ -171,7 +171,7 @@ func TestShimWithoutOrder(t *testing.T) {
 
 func TestProcessOfAnotherTimeIsNotAlive(t *testing.T) {
 	t.Parallel()
-	me, err := self()
+	me, err := processOf(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}

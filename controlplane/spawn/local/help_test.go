@@ -62,7 +62,7 @@ func start(t *testing.T, s *Spawner, spec hub.Spec) hub.Instance {
 // waitGone waits for a server that ends by itself.
 func waitGone(t *testing.T, s *Spawner, name string) hub.Status {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); pause(t.Context()) {
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); _ = pause(t.Context()) {
 		status, err := s.Poll(t.Context(), name, nil)
 		if err != nil {
 			t.Fatal(err)

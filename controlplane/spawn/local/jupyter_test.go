@@ -148,7 +148,7 @@ func tryJupyter(t *testing.T, s *Spawner, auth string) {
 
 func awaitJupyter(t *testing.T, s *Spawner, url string) {
 	t.Helper()
-	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); pause(t.Context()) {
+	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); _ = pause(t.Context()) {
 		if status, _, err := ask(t.Context(), "GET", url, ""); err == nil && status < 500 {
 			return
 		}

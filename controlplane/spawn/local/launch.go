@@ -17,6 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// shimName is the only variable that a shim gets. New refuses to work where it is set: a test binary that does not call
+// ExecShim would run all its tests as a shim, and so on.
+const shimName = "EDGEHUB_SHIM"
+
 // order is what the hub tells the shim, through a pipe: the environment holds secrets.
 type order struct {
 	Dir     string      `json:"dir"`
@@ -64,7 +68,7 @@ func (s *Spawner) startShim(dir string, stdin, stderr *os.File) (pid int, err er
 	cmd := &exec.Cmd{
 		Path:        s.opt.Exe,
 		Args:        append(append([]string{s.opt.Exe}, s.opt.ShimArgs...), dir),
-		Env:         []string{},
+		Env:         []string{shimName + "=1"},
 		Dir:         "/",
 		Stdin:       stdin,
 		Stderr:      stderr,
@@ -79,8 +83,8 @@ func (s *Spawner) startShim(dir string, stdin, stderr *os.File) (pid int, err er
 // converse sends the order and reads what the shim says until it is no shim any more.
 func converse(ctx context.Context, o order, orders, status *os.File) ([]byte, error) {
 	stop := context.AfterFunc(ctx, func() {
-		orders.SetWriteDeadline(time.Unix(1, 0))
-		status.SetReadDeadline(time.Unix(1, 0))
+		_ = orders.SetWriteDeadline(time.Unix(1, 0))
+		_ = status.SetReadDeadline(time.Unix(1, 0))
 	})
 	defer stop()
 	data, err := json.Marshal(o)
@@ -131,33 +135,34 @@ func (a answer) err() error {
 
 // reap waits for our child in the background and writes down how it ended, for every replica to read.
 func (s *Spawner) reap(cmd *exec.Cmd, dir string) error {
-	h, err := openProcess(cmd.Process.Pid)
-	if err != nil {
+	p, err1 := processOf(cmd.Process.Pid)
+	h, err2 := openProcess(cmd.Process.Pid)
+	if err := errors.Join(err1, err2); err != nil {
 		return errors.Join(err, cmd.Process.Kill(), cmd.Wait())
 	}
 	done := make(chan struct{})
-	s.setMine(h.pid, done)
+	s.setMine(p, done)
 	s.reaper.Go(func() {
 		defer h.close()
 		if h.wait(s.ctx) != nil {
-			return // closing: init, or our successor as process 1, reaps it
+			return // closing: init reaps it
 		}
-		cmd.Wait()
-		noteExit(dir, h.pid, cmd.ProcessState)
-		s.setMine(h.pid, nil)
+		_ = cmd.Wait() // what it says is in ProcessState
+		noteExit(dir, p, cmd.ProcessState)
+		s.setMine(p, nil)
 		close(done)
 	})
 	return nil
 }
 
-func (s *Spawner) setMine(pid int, done chan struct{}) {
+func (s *Spawner) setMine(p process, done chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if done == nil {
-		delete(s.mine, pid)
+		delete(s.mine, p)
 		return
 	}
-	s.mine[pid] = done
+	s.mine[p] = done
 }
 
 // exit is how a process ended.
@@ -167,12 +172,12 @@ type exit struct {
 }
 
 // noteExit is best effort: without it the reason is only less exact. Shims that gave up are not noted.
-func noteExit(dir string, pid int, ps *os.ProcessState) {
+func noteExit(dir string, p process, ps *os.ProcessState) {
 	r, err := readRecord(dir)
-	if err != nil || r.PID != pid {
+	if err != nil || r.process != p {
 		return
 	}
-	_ = writeJSON(filepath.Join(dir, exitFile), exit{r.process, reasonOf(ps)})
+	_ = writeJSON(filepath.Join(dir, exitFile), exit{p, reasonOf(ps)})
 }
 
 func reasonOf(ps *os.ProcessState) string {

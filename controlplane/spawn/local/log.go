@@ -19,7 +19,7 @@ const (
 )
 
 // openLog makes a new log the output of this process. The log before it is kept, once.
-func openLog(dir string) error {
+func openLog(dir string, cred *credential) error {
 	path := filepath.Join(dir, logFile)
 	if err := os.Rename(path, path+".1"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -29,6 +29,11 @@ func openLog(dir string) error {
 		return err
 	}
 	defer f.Close()
+	if cred != nil { // opening /dev/stderr, as scripts do, needs rights on what it stands for
+		if err := f.Chown(cred.UID, cred.GID); err != nil {
+			return err
+		}
+	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,7 +53,7 @@ type Spawner struct {
 	cancel context.CancelFunc
 	reaper sync.WaitGroup
 	mu     sync.Mutex
-	mine   map[int]chan struct{} // our children that are not reaped yet, by process id
+	mine   map[process]chan struct{} // our children that are not reaped yet
 }
 
 var _ hub.Spawner = (*Spawner)(nil)
@@ -60,6 +61,9 @@ var _ hub.Spawner = (*Spawner)(nil)
 // New checks the options and returns a Spawner. It starts nothing and creates no more than Dir. Errors are of kind
 // Invalid.
 func New(opt Options) (*Spawner, error) {
+	if os.Getenv(shimName) != "" {
+		return nil, errors.New("this program was started as a shim and must call local.ExecShim")
+	}
 	if err := complete(&opt); err != nil {
 		return nil, err
 	}
@@ -67,7 +71,7 @@ func New(opt Options) (*Spawner, error) {
 		return nil, hub.WithCause(hub.Errorf(hub.Invalid, "The folder for servers cannot be created: %s", opt.Dir), err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Spawner{opt: opt, ctx: ctx, cancel: cancel, mine: make(map[int]chan struct{})}, nil
+	return &Spawner{opt: opt, ctx: ctx, cancel: cancel, mine: make(map[process]chan struct{})}, nil
 }
 
 func complete(opt *Options) error {

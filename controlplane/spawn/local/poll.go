@@ -56,7 +56,7 @@ func (s *Spawner) reason(ctx context.Context, dir string, p process) string {
 		return "was not started"
 	}
 	s.mu.Lock()
-	done := s.mine[p.PID]
+	done := s.mine[p]
 	s.mu.Unlock()
 	if done != nil { // it was reaped a moment ago, or will be in one
 		select {

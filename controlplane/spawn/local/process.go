@@ -14,9 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// self names the calling process.
-func self() (process, error) {
-	pid := os.Getpid()
+// processOf names the process that has an id now.
+func processOf(pid int) (process, error) {
 	st, err := readStat(pid)
 	if err != nil {
 		return process{}, err
@@ -115,7 +114,7 @@ func (h *handle) wait(ctx context.Context) error {
 	if err := h.fd.SetReadDeadline(time.Time{}); err != nil { // of the wait before
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { h.fd.SetReadDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = h.fd.SetReadDeadline(time.Unix(1, 0)) })
 	err = conn.Read(ended)
 	if !stop() {
 		return ctx.Err()

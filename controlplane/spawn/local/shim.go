@@ -67,7 +67,7 @@ func runShim(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := openLog(o.Dir); err != nil {
+	if err := openLog(o.Dir, o.Cred); err != nil {
 		return err
 	}
 	return become(o, lock)
@@ -91,7 +91,7 @@ func claim(o order) (*os.File, error) {
 	}
 	r := o.Record
 	r.Over = old.Over
-	if r.process, err = self(); err != nil {
+	if r.process, err = processOf(os.Getpid()); err != nil {
 		return nil, err
 	}
 	return lock, writeJSON(filepath.Join(o.Dir, recordFile), r)

@@ -82,7 +82,10 @@ func (s *Spawner) clear(ctx context.Context, dir string, gen int64) (r record, a
 			return r, false, err
 		}
 	}
-	return r, false, sweep(ctx, dir, gen-1)
+	if r.PID != 0 {
+		err = sweep(ctx, dir, gen-1)
+	}
+	return r, false, err
 }
 
 func conflict(r record, gen int64) error {

@@ -7,11 +7,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/spawn/spawntest"
 	"github.com/edgehub/edgehub/routes"
+	"golang.org/x/sys/unix"
 )
 
 func TestMissingPrograms(t *testing.T) {
@@ -240,5 +244,65 @@ func TestBadOptions(t *testing.T) {
 	}
 	if _, err := os.Stat("x"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("bad options made a folder: %v", err)
+	}
+}
+
+func TestServerHoldsTheLock(t *testing.T) {
+	t.Parallel()
+	s := newSpawner(t, testOptions(t))
+	start(t, s, specFor(t, s, 1))
+	dir := filepath.Join(s.opt.Dir, "srv")
+	if lock, err := tryLock(dir); lock != nil || err != nil {
+		t.Fatalf("the lock of a live server could be taken: %v", err)
+	}
+	if err := unix.Kill(recordOf(t, s, "srv").PID, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if got := waitGone(t, s, "srv").Reason; got != "was killed by signal 9 (SIGKILL)" {
+		t.Errorf("reason is %q", got)
+	}
+	lock, err := tryLock(dir)
+	if lock == nil || err != nil {
+		t.Fatalf("the lock of a dead server could not be taken: %v", err)
+	}
+	lock.Close()
+}
+
+// TestShimsAreExclusive goes around the hub's own look at the record: eight shims get their orders at once.
+func TestShimsAreExclusive(t *testing.T) {
+	t.Parallel()
+	s := newSpawner(t, testOptions(t))
+	spec, seen := specFor(t, s, 0), t.TempDir()
+	dir := filepath.Join(s.opt.Dir, "srv")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	spec.Env = spawntest.ProgramEnv("srv", seen)
+	for spec.Gen = 1; spec.Gen <= 5; spec.Gen++ {
+		var made atomic.Int32
+		var all sync.WaitGroup
+		for range 8 {
+			o, err := s.order(t.Context(), dir, spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.Go(func() {
+				_, err := s.launch(t.Context(), o)
+				switch {
+				case err == nil:
+					made.Add(1)
+				case !errors.Is(err, errHeld):
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if n := made.Load(); n != 1 || len(livePrograms(t, s.opt.Dir, "srv")) != 1 {
+			t.Fatalf("%d shims became a server, want 1", n)
+		}
+		stop(t, s, spec.Gen, 5*time.Second)
+	}
+	if overlaps := spawntest.Overlaps(seen); overlaps != "" {
+		t.Error(overlaps)
 	}
 }

@@ -16,7 +16,7 @@ import (
 // awaitLog waits until the server has written a line.
 func awaitLog(t *testing.T, s *Spawner, line string) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !strings.Contains(s.LogTail("srv", 20), line); pause(t.Context()) {
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(s.LogTail("srv", 20), line); _ = pause(t.Context()) {
 		if time.Now().After(end) {
 			t.Fatalf("the server does not say %q but %q", line, s.LogTail("srv", 20))
 		}

@@ -81,22 +81,26 @@ func (w *world) olderRefused() {
 	w.wantRunning(b, spec.Name, 2, &inst)
 }
 
+// concurrentStarts has two replicas start the same generation eight times at once: one instance is made.
 func (w *world) concurrentStarts() {
 	replicas := []hub.Spawner{w.Spawner(w.t), w.Spawner(w.t)}
-	spec := w.spec(replicas[0], 1)
-	insts, errs := make([]hub.Instance, 8), make([]error, 8)
-	var all sync.WaitGroup
-	for i := range insts {
-		all.Go(func() { insts[i], errs[i] = replicas[i%2].Start(w.ctx, spec) })
-	}
-	all.Wait()
-	for i := range insts {
-		if errs[i] != nil || insts[i].URL != insts[0].URL {
-			w.t.Fatalf("start %d gave %+v, %v; start 0 gave %+v, want the same", i, insts[i], errs[i], insts[0])
+	spec := w.spec(replicas[0], 0)
+	for range 5 {
+		spec.Gen++
+		insts, errs := make([]hub.Instance, 8), make([]error, 8)
+		var all sync.WaitGroup
+		for i := range insts {
+			all.Go(func() { insts[i], errs[i] = replicas[i%2].Start(w.ctx, spec) })
 		}
+		all.Wait()
+		for i := range insts {
+			if errs[i] != nil || insts[i].URL != insts[0].URL {
+				w.t.Fatalf("start %d gave %+v, %v; start 0 gave %+v, want the same", i, insts[i], errs[i], insts[0])
+			}
+		}
+		w.wantRunning(replicas[1], spec.Name, spec.Gen, &insts[0])
+		w.identity(insts[0])
 	}
-	w.wantRunning(replicas[1], spec.Name, 1, &insts[0])
-	w.identity(insts[0])
 }
 
 // concurrentGenerations starts several generations at once: some are refused or ended, the newest one lives.

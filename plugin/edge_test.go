@@ -1,0 +1,31 @@
+package plugin
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"testing"
+
+	"github.com/edgehub/edgehub/plugin/edgetest"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	edgetest.StopSharedEtcd()
+	os.Exit(code)
+}
+
+// makeEdge makes a compiled edge for the suite.
+func makeEdge(t testing.TB, o edgetest.Options) http.Handler {
+	t.Helper()
+	config := CreateConfig()
+	config.Etcd, config.Prefix, config.Hub, config.PublicURL = o.Etcd, o.Prefix, o.Hub, o.PublicURL
+	h, err := New(context.Background(), nil, config, t.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.(*Edge).Close)
+	return h
+}
+
+func TestCompiled(t *testing.T) { edgetest.Run(t, makeEdge) }

@@ -1,0 +1,41 @@
+package edgetest
+
+import "testing"
+
+// Run runs the whole suite against the edges that make makes.
+func Run(t *testing.T, make Maker) {
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T, make Maker)
+	}{
+		{"an edge that is not ready answers 503 to everything", notReady},
+		{"the route's list decides", decisions},
+		{"paths", paths},
+		{"token corpus", tokens},
+		{"two credentials of a kind are refused", duplicates},
+		{"a server gets nothing of the hub's or the visitor's", stripped},
+		{"the forwarded request is the same byte for byte", untouched},
+		{"forged headers are dropped", forged},
+		{"answers are filtered", answersFiltered},
+		{"no early hints and no trailers", earlyHints},
+		{"only WebSocket upgrades", upgrades},
+		{"a WebSocket works and needs the right origin", webSocket},
+		{"requests from other sites are refused", otherSites},
+		{"what ends a permission cuts open connections", cuts},
+		{"events are flushed, and cut with the session", events},
+		{"uploads and downloads stream", streams},
+		{"the control plane gets what has no route", hubGets},
+		{"the control plane away is 503 for it alone", hubAway},
+		{"replicas of the control plane are found and tried in turn", hubReplicas},
+		{"API tokens are exchanged once", exchange},
+		{"sessions are renewed in the background", renewal},
+		{"visitor tickets", tickets},
+		{"bad records are absent, others stay", badRecords},
+		{"a server that is away is 502", serverAway},
+		{"etcd away and back", etcdAway},
+		{"another etcd cluster", otherCluster},
+		{"unix sockets", unixSockets},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, make) })
+	}
+}
