@@ -114,9 +114,14 @@ func (h *handle) wait(ctx context.Context) error {
 	if err := h.fd.SetReadDeadline(time.Time{}); err != nil { // of the wait before
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = h.fd.SetReadDeadline(time.Unix(1, 0)) })
+	set := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(set)
+		_ = h.fd.SetReadDeadline(time.Unix(1, 0))
+	})
 	err = conn.Read(ended)
 	if !stop() {
+		<-set // or it would hit the next wait
 		return ctx.Err()
 	}
 	return err

@@ -306,3 +306,41 @@ func TestShimsAreExclusive(t *testing.T) {
 		t.Error(overlaps)
 	}
 }
+
+// TestLateShims have orders that were right when they were given.
+func TestLateShims(t *testing.T) {
+	t.Parallel()
+	s := newSpawner(t, testOptions(t))
+	spec := specFor(t, s, 5)
+	dir := filepath.Join(s.opt.Dir, "srv")
+	late := func(gen int64) error {
+		spec.Gen = gen
+		o, err := s.order(t.Context(), dir, spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.launch(t.Context(), o)
+		return err
+	}
+	start(t, s, spec)
+	wantKind(t, late(4), hub.Conflict, "A newer start")
+	stop(t, s, 6, 5*time.Second)
+	wantKind(t, late(4), hub.Conflict, "stopped")
+	wantKind(t, late(6), hub.Conflict, "stopped")
+
+	// A live process that let go of the lock is in the way all the same.
+	r := recordOf(t, s, "srv")
+	var err error
+	if r.process, err = processOf(os.Getpid()); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeJSON(filepath.Join(dir, recordFile), r); err != nil {
+		t.Fatal(err)
+	}
+	if err := late(7); !errors.Is(err, errHeld) {
+		t.Errorf("error is %v, want %v", err, errHeld)
+	}
+	if err := os.Remove(filepath.Join(dir, recordFile)); err != nil { // or the clean-up would end this test
+		t.Fatal(err)
+	}
+}

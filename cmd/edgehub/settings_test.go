@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// settle runs one command line and returns the settings that it would run with.
+func settle(t *testing.T, defaults settings, args ...string) (settings, error) {
+	t.Helper()
+	var got settings
+	c := command(&cobra.Command{Use: "x", SilenceErrors: true, SilenceUsage: true}, defaults,
+		[]string{"listen", "data", "etcd", "cleanup-servers"},
+		func(_ *cobra.Command, s settings) error { got = s; return nil })
+	c.SetArgs(args)
+	return got, c.Execute()
+}
+
+func configFile(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "edgehub.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestFlagWinsOverEnvironmentOverFileOverDefault(t *testing.T) {
+	defaults := settings{Listen: "default", Data: "default", LogLevel: "warn", CleanupServers: true, Etcd: []string{"default"}}
+	file := configFile(t, "listen: file\ndata: file\nlog_level: error\netcd: [http://file:1, http://file:2]\n")
+	t.Setenv("EDGEHUB_DATA", "environment")
+	t.Setenv("EDGEHUB_LISTEN", "environment")
+	t.Setenv("EDGEHUB_CLEANUP_SERVERS", "false")
+	got, err := settle(t, defaults, "--config", file, "--listen", "flag")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, got, want string }{
+		{"listen: flag", got.Listen, "flag"},
+		{"data: environment", got.Data, "environment"},
+		{"log level: file", got.LogLevel, "error"},
+		{"etcd: file", strings.Join(got.Etcd, ","), "http://file:1,http://file:2"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, c.got, c.want)
+		}
+	}
+	if got.CleanupServers {
+		t.Error("EDGEHUB_CLEANUP_SERVERS=false was ignored")
+	}
+	if defaults.Etcd[0] != "default" {
+		t.Error("the defaults were changed")
+	}
+}
+
+func TestAListFlagReplacesTheDefault(t *testing.T) {
+	t.Parallel()
+	got, err := settle(t, settings{Etcd: []string{"default"}, LogLevel: "info"}, "--etcd", "http://a:1, http://b:2,")
+	if want := []string{"http://a:1", "http://b:2"}; err != nil || !reflect.DeepEqual(got.Etcd, want) {
+		t.Fatalf("got %q, %v, want %q", got.Etcd, err, want)
+	}
+}
+
+func TestACorruptFileIsRefusedWithItsLine(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, text, want string }{
+		{"unknown key", "listen: a\nlissten: b\n", "line 2: field lissten not found"},
+		{"unknown key of the spawner", "spawner:\n  commando: [x]\n", "line 2: field commando not found"},
+		{"wrong type", "listen: a\ncleanup_servers: perhaps\n", "line 2"},
+		{"no YAML", "listen: [a\n", "line 1"},
+		{"a duration without a unit", "spawner:\n  start_timeout: soon\n", "line 2"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := settle(t, settings{}, "--config", configFile(t, c.text))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want an error with %q", err, c.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "\n") {
+				t.Errorf("more than one line: %q", err)
+			}
+		})
+	}
+}
+
+func TestAnEmptyFileIsFine(t *testing.T) {
+	t.Parallel()
+	if _, err := settle(t, settings{}, "--config", configFile(t, "# nothing yet\n")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestEverySettingIsDocumented keeps docs/configuration.md complete.
+func TestEverySettingIsDocumented(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range rootCommand().Commands() {
+		if c.Hidden {
+			continue
+		}
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.Usage == "" {
+				t.Errorf("flag --%s of %s has no help", f.Name, c.Name())
+			}
+			if f.Name != "help" && !bytes.Contains(text, []byte("`--"+f.Name+"`")) {
+				t.Errorf("docs/configuration.md does not name flag --%s", f.Name)
+			}
+		})
+	}
+	for _, typ := range []reflect.Type{reflect.TypeFor[settings](), reflect.TypeFor[spawnerSettings]()} {
+		for _, f := range reflect.VisibleFields(typ) {
+			key := f.Tag.Get("yaml")
+			if key != "" && key != "spawner" && !bytes.Contains(text, []byte("`"+key+"`")) && !bytes.Contains(text, []byte("\n  "+key+":")) {
+				t.Errorf("docs/configuration.md does not name key %s", key)
+			}
+		}
+	}
+}
+
+func TestMistakesGetOneLineThatSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"up", "--lissten", "x"}, "edgehub up --help"},
+		{[]string{"upp"}, "edgehub --help"},
+		{[]string{"up", "now"}, "edgehub up --help"},
+		{[]string{"hub"}, "--etcd http://HOST:2379"},
+		{[]string{"edge"}, "--etcd http://HOST:2379"},
+		{[]string{"up", "--log-level", "loud"}, "debug, info, warn or error"},
+		{[]string{"up", "--config", "/no/such/file"}, "cannot read the configuration"},
+	} {
+		var out, errs bytes.Buffer
+		code := run(t.Context(), c.args, &out, &errs)
+		if code != 1 || strings.Count(errs.String(), "\n") != 1 || !strings.Contains(errs.String(), c.want) {
+			t.Errorf("edgehub %q: exit code %d, stderr %q, want 1 and one line with %q", c.args, code, errs.String(), c.want)
+		}
+	}
+}
+
+func TestHelpNamesEveryCommand(t *testing.T) {
+	t.Parallel()
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"--help"}, &out, &errs); code != 0 {
+		t.Fatalf("exit code %d: %s", code, errs.String())
+	}
+	for _, want := range []string{"up ", "hub ", "edge ", "Examples:"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("--help does not show %q:\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "spawn-exec") {
+		t.Error("--help shows the shim, which is not for people")
+	}
+}
+
+func TestSecretFileTakesTheFirstLine(t *testing.T) {
+	t.Parallel()
+	if got, err := secretFile(configFile(t, "0123456789abcdef\n"), "token"); err != nil || got != "0123456789abcdef" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := secretFile(configFile(t, "short\n"), "token"); err == nil {
+		t.Error("a token of five characters was accepted")
+	}
+}
