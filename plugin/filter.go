@@ -15,8 +15,7 @@ var unwelcome = []string{
 
 // filterAnswer takes out of a server's answer, 101 included, what would reach beyond the route's prefix, and adds the
 // visitor's newer edge token if there is one. Answers with other 1xx codes, and trailers, do not get this far.
-func filterAnswer(resp *http.Response, v *visit) {
-	h := resp.Header
+func filterAnswer(h http.Header, v *visit) {
 	for _, name := range unwelcome {
 		delete(h, name)
 	}

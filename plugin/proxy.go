@@ -54,7 +54,7 @@ func newCarrier() *http.Transport {
 	}
 }
 
-// quietTrip sends a request without the tracing that ReverseProxy adds to its context, through which it would pass on
+// quietTrip sends a request and filters the answer. It sends without the tracing that ReverseProxy adds to its context, through which it would pass on
 // "103 Early Hints" and other 1xx answers unfiltered. It also hands out a copy of the answer, because the transport
 // writes a server's trailers into the original one, which is then not the one that ReverseProxy copies from.
 type quietTrip struct {
@@ -63,16 +63,17 @@ type quietTrip struct {
 
 // RoundTrip implements http.RoundTripper.
 func (q *quietTrip) RoundTrip(r *http.Request) (*http.Response, error) {
-	if v := visitOf(r.Context()); v != nil {
-		r = r.WithContext(v.base)
-	}
-	resp, err := q.transport.RoundTrip(r)
+	v := visitOf(r.Context())
+	resp, err := q.transport.RoundTrip(r.WithContext(v.base))
 	if err != nil {
 		return nil, err
 	}
 	quiet := new(http.Response)
 	*quiet = *resp
 	quiet.Trailer = nil
+	if v.route != nil {
+		filterAnswer(quiet.Header, v)
+	}
 	return quiet, nil
 }
 
@@ -99,14 +100,10 @@ func newServerProxy(s *shared) *httputil.ReverseProxy {
 	var trip http.RoundTripper = &quietTrip{transport: s.carrier} // Yaegi wraps for an interface only in an assignment
 	var pool httputil.BufferPool = newBuffers()
 	return &httputil.ReverseProxy{
-		Transport:  trip,
-		BufferPool: pool,
-		ErrorLog:   slog.NewLogLogger(silent, slog.LevelError),
-		Rewrite:    func(pr *httputil.ProxyRequest) { rewriteForServer(pr, visitOf(pr.In.Context())) },
-		ModifyResponse: func(resp *http.Response) error {
-			filterAnswer(resp, visitOf(resp.Request.Context()))
-			return nil
-		},
+		Transport:    trip,
+		BufferPool:   pool,
+		ErrorLog:     slog.NewLogLogger(silent, slog.LevelError),
+		Rewrite:      func(pr *httputil.ProxyRequest) { rewriteForServer(pr, visitOf(pr.In.Context())) },
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) { s.serverFailed(w, r, err) },
 	}
 }

@@ -26,18 +26,20 @@ type ServerName string
 
 var reservedUsers = map[string]bool{"hub": true, "api": true, "user": true, "services": true}
 
-// ParseUserName normalises (trims spaces, lower-cases, as JupyterHub does) and checks a user name. It refuses names that
-// are empty, longer than 128 bytes, dot segments, start with a dash, or hold anything but letters, digits and "._-@+".
+// ParseUserName normalises (lower-cases, as JupyterHub does) and checks a user name. It refuses names that are empty, longer
+// than 128 bytes, end with a dot, do not start with a letter, a digit or "_", or hold anything but ASCII letters, digits and
+// "._-@+". Forms trim spaces before they ask.
 func ParseUserName(s string) (UserName, error) {
-	name := strings.ToLower(strings.TrimSpace(s))
-	if !userNamePattern.MatchString(name) || len(name) > 128 || strings.Trim(name, ".") == "" || reservedUsers[name] {
+	// Checked before it is lower-cased: the Kelvin sign and the dotted I become ASCII letters (threat T12).
+	name := strings.ToLower(s)
+	if len(s) > 128 || !userNamePattern.MatchString(s) || strings.HasSuffix(s, ".") || reservedUsers[name] {
 		return "", Errorf(Invalid, "Invalid username: %s", Clip(s))
 	}
 	return UserName(name), nil
 }
 
 // ASCII only: two accepted names must never look alike or fold into one (threat T12).
-var userNamePattern = regexp.MustCompile(`^[a-z0-9_][a-z0-9._@+-]*$`)
+var userNamePattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._@+-]*$`)
 
 // ParseServerName checks the name of a named server by JupyterHub 6's rule: 1 to 30 of a-z, 0-9 and single hyphens,
 // first a letter, last not a hyphen. The empty name is the default server. Names that would hide a page of the default

@@ -22,8 +22,6 @@ type Spec struct {
 	Env map[string]string
 	// Options are the user_options of this start.
 	Options map[string]any
-	// Progress, if not nil, tells the user about a step. It may be called from Start only.
-	Progress func(percent int, message string)
 }
 
 // Status is a spawner's answer about an instance.

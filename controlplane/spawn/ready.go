@@ -21,9 +21,9 @@ func (m *Manager) awaitReady(ctx context.Context, s *hub.Server, name string) er
 		if m.answers(ctx, url) {
 			return nil
 		}
-		status, err := m.opts.Spawner.Poll(ctx, name, s.Instance)
+		status, err := m.poll(ctx, name, s.Instance)
 		if err == nil && !status.Running {
-			return hub.Errorf(hub.Unavailable, "The server ended before it was ready: %s", status.Reason)
+			return hub.Errorf(hub.Unavailable, "The server ended before it was ready: %s%s", status.Reason, m.logTail(name))
 		}
 		select {
 		case <-ctx.Done():
@@ -46,4 +46,19 @@ func (m *Manager) answers(ctx context.Context, url string) bool {
 	defer func() { _ = resp.Body.Close() }()
 	_, _ = io.CopyN(io.Discard, resp.Body, 1<<16)
 	return resp.StatusCode < http.StatusInternalServerError
+}
+
+// logTail is what a server that failed said last, if the spawner can tell. It takes secrets out itself.
+func (m *Manager) logTail(name string) string {
+	s, ok := m.opts.Spawner.(interface {
+		LogTail(name string, n int) string
+	})
+	if !ok {
+		return ""
+	}
+	tail := s.LogTail(name, 5)
+	if tail == "" {
+		return ""
+	}
+	return ". Its log ends with: " + tail
 }

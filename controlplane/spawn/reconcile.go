@@ -11,6 +11,9 @@ import (
 // reconcileEvery is how soon the exit of a server, and the death of a replica after its lease, are noticed.
 const reconcileEvery = time.Second
 
+// pollTimeout bounds one question to the spawner, so that one server that it cannot tell about holds up no other.
+const pollTimeout = 5 * time.Second
+
 // reconcileLoop compares what the records say with what there is, until ctx ends.
 func (m *Manager) reconcileLoop(ctx context.Context) {
 	tick := time.NewTicker(reconcileEvery)
@@ -73,7 +76,7 @@ func (m *Manager) takeOver(ctx context.Context, s hub.Server) {
 
 // check records the end of a running server whose instance is gone. Only the spawner's word counts.
 func (m *Manager) check(ctx context.Context, s hub.Server) {
-	status, err := m.opts.Spawner.Poll(ctx, m.instanceName(&s), s.Instance)
+	status, err := m.poll(ctx, m.instanceName(&s), s.Instance)
 	if err != nil || status.Running {
 		return
 	}
@@ -81,11 +84,19 @@ func (m *Manager) check(ctx context.Context, s hub.Server) {
 	err = m.change(ctx, &s, func(s *hub.Server) []store.Op {
 		m.settle(s)
 		s.Failure = "The server ended by itself: " + status.Reason
-		s.Events = append(s.Events, hub.Event{Progress: 100, Failed: true, Message: s.Failure})
+		// Only this one: the ready event of the start would send those who follow to a server that is gone.
+		s.Events = []hub.Event{{Progress: 100, Failed: true, Message: s.Failure}}
 		return []store.Op{store.Delete(m.routeKey(s))}
 	})
 	if err == nil {
 		m.log.Warn("server ended by itself", "user", s.User, "server", s.Name, "reason", status.Reason)
 		m.dropToken(s.UserID, token)
 	}
+}
+
+// poll asks the spawner about an instance. An error means unknown.
+func (m *Manager) poll(ctx context.Context, name string, inst *hub.Instance) (hub.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
+	defer cancel()
+	return m.opts.Spawner.Poll(ctx, name, inst)
 }

@@ -226,6 +226,9 @@ func (m *Manager) Follow(ctx context.Context, user hub.UserName, name hub.Server
 	id := serverID(user, name)
 	seen := false
 	return m.servers.Watch(ctx, id, func(e store.Event[hub.Server]) bool {
+		if e.Reset {
+			seen = false
+		}
 		switch {
 		case e.Synced && !seen, e.ID == id && e.Value == nil:
 			return yield(hub.Server{User: user, Name: name, State: hub.Stopped})
@@ -246,7 +249,11 @@ func (m *Manager) Await(ctx context.Context, user hub.UserName, name hub.ServerN
 		last = s
 		return !done(s)
 	})
-	if errors.Is(err, context.DeadlineExceeded) && last.State != "" {
+	switch {
+	case !errors.Is(err, context.DeadlineExceeded):
+	case last.State == "":
+		err = hub.WithCause(hub.Errorf(hub.Unavailable, "The hub cannot reach its database at the moment. Try again shortly."), err)
+	default:
 		err = nil
 	}
 	return last, err
@@ -265,9 +272,9 @@ func (m *Manager) Active(ctx context.Context, user hub.UserName, name hub.Server
 }
 
 // instanceName is the name of a server's instance for spawners: readable, safe everywhere, different for different hubs,
-// users and servers.
+// users and servers. The user's id is part of it, because generations start again with a new user of an old name.
 func (m *Manager) instanceName(s *hub.Server) string {
-	sum := sha256.Sum256([]byte(m.opts.HubID + "/" + s.FullName()))
+	sum := sha256.Sum256([]byte(m.opts.HubID + "/" + s.UserID + "/" + s.FullName()))
 	readable := make([]byte, 0, 20)
 	for i := 0; i < len(s.User) && len(readable) < 20; i++ {
 		if c := s.User[i]; 'a' <= c && c <= 'z' || '0' <= c && c <= '9' {

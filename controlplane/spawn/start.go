@@ -81,6 +81,10 @@ var errLost = errors.New("the server's record has changed")
 // runStart takes a starting server to running, or to stopped with a reason.
 func (m *Manager) runStart(ctx context.Context, s hub.Server) {
 	log := m.log.With("user", s.User, "server", s.Name, "gen", s.Gen)
+	if s.Failure != "" { // it failed already, and its worker died before it had cleaned up
+		m.fail(ctx, s, s.Failure)
+		return
+	}
 	deadline, cancel := context.WithDeadline(ctx, s.Deadline)
 	defer cancel()
 	err := m.bringUp(deadline, &s)
@@ -91,8 +95,8 @@ func (m *Manager) runStart(ctx context.Context, s hub.Server) {
 		// This replica shuts down, or a stop interrupted us. The record says what shall be; whoever owns it next goes on.
 		log.Info("start left to another worker")
 	case errors.Is(err, errLost):
-		log.Info("start was overtaken, removing its instance")
-		m.cleanUp(&s)
+		log.Info("start was overtaken")
+		m.withdraw(&s)
 	default:
 		log.Warn("start failed", "err", err)
 		m.fail(ctx, s, startMessage(deadline, err))
@@ -113,7 +117,7 @@ func startMessage(ctx context.Context, err error) string {
 // bringUp makes or adopts the instance of s, waits until it answers and publishes its route.
 func (m *Manager) bringUp(ctx context.Context, s *hub.Server) error {
 	name := m.instanceName(s)
-	status, err := m.opts.Spawner.Poll(ctx, name, s.Instance)
+	status, err := m.poll(ctx, name, s.Instance)
 	if err != nil {
 		return fmt.Errorf("look for an instance: %w", err)
 	}
@@ -221,18 +225,37 @@ func (m *Manager) change(ctx context.Context, s *hub.Server, apply func(*hub.Ser
 	return err
 }
 
-// fail ends a start: the instance goes, the record keeps the reason.
+// fail ends a start: the instance goes, the record keeps the reason. The reason is stored first. That shows that the start
+// is still ours, so that a late owner never removes an instance that another worker adopted, and whoever goes on after us
+// ends the start too. If the instance cannot be removed now, the reconciler tries again.
 func (m *Manager) fail(ctx context.Context, s hub.Server, reason string) {
-	m.cleanUp(&s)
+	log := m.log.With("user", s.User, "server", s.Name, "gen", s.Gen)
+	if s.Failure == "" {
+		err := m.change(ctx, &s, func(s *hub.Server) []store.Op {
+			s.Failure = reason
+			return nil
+		})
+		if errors.Is(err, errLost) {
+			m.withdraw(&s)
+			return
+		}
+		if err != nil {
+			log.Warn("cannot record a failed start, another worker will", "err", err)
+			return
+		}
+	}
+	if err := m.cleanUp(&s); err != nil {
+		log.Warn("cannot remove the instance of a failed start yet", "err", err)
+		return
+	}
 	token := s.TokenID
 	err := m.change(ctx, &s, func(s *hub.Server) []store.Op {
 		m.settle(s)
-		s.Failure = reason
 		s.Events = append(s.Events, hub.Event{Progress: 100, Failed: true, Message: "Spawn failed: " + reason})
 		return nil
 	})
 	if err != nil {
-		m.log.Warn("cannot record a failed start, another worker will", "user", s.User, "server", s.Name, "err", err)
+		log.Warn("cannot record a failed start, another worker will", "err", err)
 		return
 	}
 	m.dropToken(s.UserID, token)
@@ -245,11 +268,27 @@ func (m *Manager) settle(s *hub.Server) {
 }
 
 // cleanUp removes the instance of s's generation. It has its own time, because the worker's context may be what ended.
-func (m *Manager) cleanUp(s *hub.Server) {
-	ctx, cancel := context.WithTimeout(context.Background(), m.opts.StopGrace+10*time.Second)
+func (m *Manager) cleanUp(s *hub.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), m.opts.StopGrace+stopMargin)
 	defer cancel()
-	if err := m.opts.Spawner.Stop(ctx, m.instanceName(s), s.Gen, s.Instance, m.opts.StopGrace); err != nil {
-		m.log.Warn("cannot remove an instance", "user", s.User, "server", s.Name, "err", err)
+	return m.opts.Spawner.Stop(ctx, m.instanceName(s), s.Gen, s.Instance, m.opts.StopGrace)
+}
+
+// withdraw removes what a worker made that has lost, unless the record says that another worker adopted it: a record that
+// is past this generation or stopped never comes back to it.
+func (m *Manager) withdraw(s *hub.Server) {
+	log := m.log.With("user", s.User, "server", s.Name, "gen", s.Gen)
+	ctx, cancel := context.WithTimeout(context.Background(), stopMargin)
+	defer cancel()
+	cur, err := m.Get(ctx, s.User, s.Name)
+	if err == nil && cur.Gen == s.Gen && (cur.State == hub.Starting || cur.State == hub.Running) {
+		return
+	}
+	if err == nil {
+		err = m.cleanUp(s)
+	}
+	if err != nil {
+		log.Warn("cannot remove an instance that may be left over", "err", err)
 	}
 }
 

@@ -2,11 +2,16 @@ package spawn
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/store"
 )
+
+// stopMargin is what a spawner may take to end an instance beyond the grace that the instance has.
+const stopMargin = 10 * time.Second
 
 // Stop asks for the end of a server. Its route is gone when Stop returns; Await tells when the instance is. A start in
 // progress is cancelled. Stopping a server that is stopped or stopping changes nothing.
@@ -44,7 +49,9 @@ func (m *Manager) stopJob(s hub.Server) job {
 // and the reconciler tries again: "unknown" is not "gone".
 func (m *Manager) runStop(ctx context.Context, s hub.Server) {
 	log := m.log.With("user", s.User, "server", s.Name, "gen", s.Gen)
-	if err := m.opts.Spawner.Stop(ctx, m.instanceName(&s), s.Gen, s.Instance, m.opts.StopGrace); err != nil {
+	limited, cancel := context.WithTimeout(ctx, m.opts.StopGrace+stopMargin)
+	defer cancel()
+	if err := m.opts.Spawner.Stop(limited, m.instanceName(&s), s.Gen, s.Instance, m.opts.StopGrace); err != nil {
 		log.Warn("cannot stop the instance yet", "err", err)
 		return
 	}
@@ -79,7 +86,7 @@ func (m *Manager) Forget(ctx context.Context, user hub.UserName) error {
 	return nil
 }
 
-// StopAll stops every server of the hub and waits for it, for a hub whose operator wants its servers to end with it.
+// StopAll stops every server of the hub and waits for it, as far as it can, for a hub whose operator wants its servers to end with it.
 func (m *Manager) StopAll(ctx context.Context) error {
 	var active []hub.Server
 	err := m.All(ctx, func(s hub.Server) bool {
@@ -91,15 +98,17 @@ func (m *Manager) StopAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, s := range active {
-		if _, err := m.Stop(ctx, s.User, s.Name); err != nil {
-			return err
-		}
+		_, err := m.Stop(ctx, s.User, s.Name)
+		errs = append(errs, err)
 	}
 	for _, s := range active {
-		if _, err := m.Await(ctx, s.User, s.Name, m.opts.StopGrace+5*time.Second, func(s hub.Server) bool { return !s.Active() }); err != nil {
-			return err
+		last, err := m.Await(ctx, s.User, s.Name, m.opts.StopGrace+5*time.Second, func(s hub.Server) bool { return !s.Active() })
+		if err == nil && last.Active() {
+			err = fmt.Errorf("server %s is still %s", s.FullName(), last.State)
 		}
+		errs = append(errs, err)
 	}
-	return nil
+	return errors.Join(errs...)
 }

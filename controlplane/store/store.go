@@ -65,41 +65,71 @@ func (s *Store) Apply(ctx context.Context, ops ...Op) error {
 	return err
 }
 
+// maxTxn is how many bytes one transaction may write. etcd refuses requests of more than 1.5 MiB (--max-request-bytes).
+const maxTxn = 1 << 20 * 5 / 4
+
 // commit runs one transaction and reports whether the conditions held.
 func (s *Store) commit(ctx context.Context, conds []clientv3.Cmp, ops []Op) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	var raw []clientv3.Op
-	for _, op := range ops {
-		r, err := s.rawOp(ctx, op)
-		if err != nil {
-			return false, err
-		}
-		raw = append(raw, r)
+	raw, leases, err := s.rawOps(ctx, ops)
+	if err != nil {
+		s.release(ctx, leases)
+		return false, err
 	}
 	resp, err := s.client.Txn(ctx).If(conds...).Then(raw...).Commit()
 	if err != nil {
-		return false, wrap(err)
+		return false, wrap(err) // it may have been made all the same, so its leases stay
+	}
+	if !resp.Succeeded {
+		s.release(ctx, leases)
 	}
 	return resp.Succeeded, nil
 }
 
-func (s *Store) rawOp(ctx context.Context, op Op) (clientv3.Op, error) {
-	if op.del {
-		return clientv3.OpDelete(op.key), nil
+// rawOps encodes ops and takes the leases that they need, which it returns even if it fails.
+func (s *Store) rawOps(ctx context.Context, ops []Op) ([]clientv3.Op, []clientv3.LeaseID, error) {
+	values := make([]string, len(ops))
+	size := 0
+	for i, op := range ops {
+		if !op.del {
+			data, err := encode(op.value)
+			if err != nil {
+				return nil, nil, err
+			}
+			values[i] = string(data)
+		}
+		size += len(op.key) + len(values[i])
 	}
-	data, err := encode(op.value)
-	if err != nil {
-		return clientv3.Op{}, err
+	if size > maxTxn {
+		return nil, nil, hub.Errorf(hub.Invalid, "This is more than the hub can store at once.")
 	}
-	if op.ttl == 0 {
-		return clientv3.OpPut(op.key, string(data)), nil
+	var raw []clientv3.Op
+	var leases []clientv3.LeaseID
+	for i, op := range ops {
+		var opts []clientv3.OpOption
+		switch {
+		case op.del:
+			raw = append(raw, clientv3.OpDelete(op.key))
+			continue
+		case op.ttl != 0:
+			lease, err := s.client.Grant(ctx, int64(op.ttl/time.Second)+1)
+			if err != nil {
+				return nil, leases, wrap(err)
+			}
+			leases = append(leases, lease.ID)
+			opts = append(opts, clientv3.WithLease(lease.ID))
+		}
+		raw = append(raw, clientv3.OpPut(op.key, values[i], opts...))
 	}
-	lease, err := s.client.Grant(ctx, int64(op.ttl/time.Second)+1)
-	if err != nil {
-		return clientv3.Op{}, wrap(err)
+	return raw, leases, nil
+}
+
+// release gives up leases that nothing was written with. One that cannot be given up expires.
+func (s *Store) release(ctx context.Context, leases []clientv3.LeaseID) {
+	for _, id := range leases {
+		_, _ = s.client.Revoke(ctx, id)
 	}
-	return clientv3.OpPut(op.key, string(data), clientv3.WithLease(lease.ID)), nil
 }
 
 // wrap turns an error of the etcd client into one that the API can answer with. A context that the caller ended stays

@@ -117,7 +117,7 @@ func (t Table[T]) All(ctx context.Context, idPrefix string) ([]Record[T], error)
 // Create writes a new record, and ops in the same transaction. It returns a Conflict error if record id exists.
 func (t Table[T]) Create(ctx context.Context, id string, v T, ops ...Op) error {
 	key := t.Key(id)
-	ok, err := t.s.commit(ctx, []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0)}, append(ops, Put(key, v)))
+	ok, err := t.s.commit(ctx, []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0)}, append(ops[:len(ops):len(ops)], Put(key, v)))
 	if err == nil && !ok {
 		return hub.Errorf(hub.Conflict, "The %s already exists.", t.what)
 	}
@@ -130,6 +130,9 @@ func (t Table[T]) Create(ctx context.Context, id string, v T, ops ...Op) error {
 func (t Table[T]) Update(ctx context.Context, id string, change func(*T) ([]Op, error)) (Record[T], error) {
 	for attempt := 0; ; attempt++ {
 		r, old, err := t.get(ctx, id)
+		if err != nil && attempt > 0 && ctx.Err() != nil {
+			return r, t.contended()
+		}
 		if err != nil {
 			return r, err
 		}
@@ -145,9 +148,13 @@ func (t Table[T]) Update(ctx context.Context, id string, change func(*T) ([]Op, 
 			return r, err
 		}
 		if !pause(ctx, attempt) {
-			return r, hub.Errorf(hub.Conflict, "The %s is being changed by somebody else. Try again.", t.what)
+			return r, t.contended()
 		}
 	}
+}
+
+func (t Table[T]) contended() error {
+	return hub.Errorf(hub.Conflict, "The %s is being changed by somebody else. Try again.", t.what)
 }
 
 // swap writes r if its revision is still the current one. Fields of the old record that T does not know are kept, so
@@ -174,10 +181,13 @@ func (t Table[T]) Delete(ctx context.Context, id string, rev int64, ops ...Op) e
 	if err != nil || ok {
 		return err
 	}
-	if rev != 0 {
-		return hub.Errorf(hub.Conflict, "The %s was changed by somebody else. Try again.", t.what)
+	if rev == 0 {
+		return t.notFound()
 	}
-	return t.notFound()
+	if _, err := t.Get(ctx, id); hub.KindOf(err) == hub.NotFound {
+		return err
+	}
+	return hub.Errorf(hub.Conflict, "The %s was changed by somebody else. Try again.", t.what)
 }
 
 func encode(v any) ([]byte, error) {

@@ -165,6 +165,8 @@ func renewal(t *testing.T, make Maker) {
 	c.IssuedAt, c.Expires = now-1, now+3000
 	fresh := w.Token(c)
 	release := make2[bool](0)
+	letGo := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(letGo)
 	w.Hub.OnRenew(func(token string) (string, int) {
 		<-release
 		if token != old {
@@ -184,7 +186,7 @@ func renewal(t *testing.T, make Maker) {
 			t.Errorf("a cookie out of nowhere: %v", a.Header)
 		}
 	}
-	close(release)
+	letGo()
 	var a *Answer
 	w.Eventually("the answer carries the new token", func() bool {
 		a = get("/user/alice/x", "Cookie", "edgehub="+old)

@@ -474,6 +474,7 @@ func serverAway(t *testing.T, make Maker) {
 	half := Backend(t, func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Length", "100")
 		fmt.Fprint(rw, "half")
+		rw.(http.Flusher).Flush()
 		panic(http.ErrAbortHandler)
 	})
 	w.PutRoute(Route("half", half.URL))

@@ -28,5 +28,8 @@
 // All descendants carry the name and generation in their environment, by which Stop finds kernels and daemons that left
 // the process group.
 //
+// Generations of a name must never go back, not even when a user is deleted and another one with that name is created:
+// such starts are refused. A name should hence contain the user's id.
+//
 // A service manager must not kill the servers together with the hub: under systemd that is KillMode=process.
 package local

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"syscall"
@@ -23,6 +24,7 @@ const lockPatience = 5 * time.Second
 // that follow them. It returns only if it fails, and has told the Spawner then: the caller just exits with a code that is
 // not zero and prints nothing.
 func ExecShim(args []string) error {
+	signal.Reset() // a Stop must end the shim too, also if the program listens for SIGTERM
 	status, err := keepStatus()
 	if err != nil {
 		return err

@@ -59,9 +59,6 @@ func (s *Spawner) startOnce(ctx context.Context, dir string, spec hub.Spec) (rec
 	if err != nil {
 		return record{}, err
 	}
-	if spec.Progress != nil {
-		spec.Progress(20, "Starting the server process.")
-	}
 	return s.launch(ctx, o)
 }
 

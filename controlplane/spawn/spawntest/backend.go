@@ -175,4 +175,3 @@ func wantConflict(t *testing.T, err error) {
 		t.Fatalf("error is %v (%v), want a Conflict with a message", err, hub.KindOf(err))
 	}
 }
-

@@ -25,7 +25,9 @@ const (
 func ProgramWanted() bool { return os.Getenv(envName) != "" }
 
 // ProgramEnv makes a process a Program. All that have the same dir and name watch out for each other.
-func ProgramEnv(name, dir string) map[string]string { return map[string]string{envName: name, envDir: dir} }
+func ProgramEnv(name, dir string) map[string]string {
+	return map[string]string{envName: name, envDir: dir}
+}
 
 // Overlaps tells which Programs of dir met another one with their name. It is empty if none did.
 func Overlaps(dir string) string {

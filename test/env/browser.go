@@ -1,0 +1,426 @@
+package env
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+const (
+	// patience is how long a page may take for what it is asked. A machine of two cores that starts a Jupyter, a Traefik
+	// and a browser at once needs a good part of it.
+	patience = 60 * time.Second
+	// callTime bounds one question to the browser, which a page that is going away may leave without an answer.
+	callTime = 10 * time.Second
+	// lookAgain is the pause between two looks at a page.
+	lookAgain = 25 * time.Millisecond
+)
+
+// Browser is one tab of a real Chromium with a fresh profile, and a person in front of it: it clicks where something is
+// visible, types key by key, and waits for what is on the screen. Whatever does not come fails the test and leaves a
+// picture and the HTML of the page among the artefacts.
+//
+// It is for the test's own goroutine.
+type Browser struct {
+	t   testing.TB
+	dir string
+	ctx context.Context
+
+	// shots is how many pictures there are, kept whether the one of the failure is among them.
+	shots int
+	kept  bool
+
+	mu       sync.Mutex
+	page     string
+	messages []Message
+	traffic  Traffic
+}
+
+// Message is a line of the browser's console that says that something is wrong: console.error, an exception that nobody
+// caught, a refusal by the Content-Security-Policy, a resource that did not load.
+type Message struct {
+	// Page is the address of the document that was open, URL what the message is about.
+	Page, URL string
+	Text      string
+}
+
+// String is the message in one line.
+func (m Message) String() string { return fmt.Sprintf("%s: %s (%s)", m.Page, m.Text, m.URL) }
+
+// about reports whether m belongs to an address whose path starts with prefix.
+func (m Message) about(prefix string) bool {
+	return strings.HasPrefix(pathOf(m.Page), prefix) || strings.HasPrefix(pathOf(m.URL), prefix)
+}
+
+func pathOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Path
+}
+
+// Traffic is what a browser sent: requests by their address, WebSockets opened, and messages in both directions.
+type Traffic struct {
+	Requests               []string
+	Sockets                []string
+	FramesSent, FramesSeen int
+}
+
+// Below counts the requests to paths that start with prefix.
+func (t Traffic) Below(prefix string) int {
+	n := 0
+	for _, address := range t.Requests {
+		if strings.HasPrefix(pathOf(address), prefix) {
+			n++
+		}
+	}
+	return n
+}
+
+// OpenBrowser starts a browser that ends with the test. Its pictures are among the test's artefacts.
+func OpenBrowser(t testing.TB) *Browser {
+	t.Helper()
+	b := &Browser{t: t, dir: ArtifactDir(t)}
+	b.tidy()
+	program := Peer(t, Chromium)
+	profile := t.TempDir()
+	alloc, stopAlloc := chromedp.NewExecAllocator(t.Context(), chromiumOptions(program, profile)...)
+	t.Cleanup(stopAlloc)
+	ctx, stop := chromedp.NewContext(alloc, chromedp.WithListener(b.listen), chromedp.WithErrorf(func(string, ...any) {}))
+	t.Cleanup(stop)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("start %s: %v", program, err)
+	}
+	b.ctx = ctx
+	t.Cleanup(b.close)
+	b.Size(1280, 800, false)
+	return b
+}
+
+func chromiumOptions(program, profile string) []chromedp.ExecAllocatorOption {
+	opts := []chromedp.ExecAllocatorOption{chromedp.ExecPath(program), chromedp.UserDataDir(profile)}
+	for _, flag := range []string{
+		"headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "no-default-browser-check",
+		"disable-background-networking", "disable-component-update", "disable-sync", "disable-default-apps",
+		"disable-extensions", "disable-breakpad", "disable-dev-shm-usage", "hide-scrollbars", "mute-audio",
+		// A page in a window that nobody looks at would be slowed down.
+		"disable-background-timer-throttling", "disable-backgrounding-occluded-windows", "disable-renderer-backgrounding",
+	} {
+		opts = append(opts, chromedp.Flag(flag, true))
+	}
+	return append(opts, chromedp.Flag("lang", "en-GB"), chromedp.Flag("force-color-profile", "srgb"))
+}
+
+// tidy removes what an earlier run of the test has left.
+func (b *Browser) tidy() {
+	old, _ := filepath.Glob(filepath.Join(b.dir, "[0-9][0-9]-*")) // the pattern is good
+	for _, name := range old {
+		if err := os.Remove(name); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+// close ends the browser by its own process. What a failed test had on its screen is kept.
+func (b *Browser) close() {
+	if b.t.Failed() {
+		b.keep()
+	}
+	process := chromedp.FromContext(b.ctx).Browser.Process()
+	ending, cancel := context.WithTimeout(b.ctx, callTime)
+	defer cancel()
+	if err := chromedp.Cancel(ending); err != nil && process != nil {
+		_ = process.Kill()
+	}
+}
+
+// Fatalf fails the test and keeps what is on the screen.
+func (b *Browser) Fatalf(format string, args ...any) {
+	b.t.Helper()
+	b.keep()
+	b.t.Fatalf("at %s: %s\non the screen: %s", b.Path(), fmt.Sprintf(format, args...), b.text())
+}
+
+// keep writes picture, HTML and console of the page where the test failed, as well as it can.
+func (b *Browser) keep() {
+	if b.kept {
+		return
+	}
+	b.kept = true
+	const name = "failed"
+	b.Shot(name)
+	if html, err := eval[string](b, "document.documentElement.outerHTML"); err == nil {
+		b.write(b.fileName(name, ".html"), []byte(html))
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var lines strings.Builder
+	for _, m := range b.messages {
+		fmt.Fprintln(&lines, m)
+	}
+	b.write(b.fileName(name, ".console"), []byte(lines.String()))
+}
+
+// text is the beginning of what can be read on the page.
+func (b *Browser) text() string {
+	text, err := eval[string](b, "document.title + ' | ' + document.body.innerText.replace(/\\s+/g, ' ').slice(0, 400)")
+	if err != nil {
+		return err.Error()
+	}
+	return text
+}
+
+// Shot keeps a picture of what is on the screen. The names of pictures sort in the order they were taken.
+func (b *Browser) Shot(name string) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, callTime)
+	defer cancel()
+	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		b.t.Logf("no picture %s: %v", name, err)
+		return
+	}
+	b.shots++
+	b.write(b.fileName(name, ".png"), png)
+}
+
+func (b *Browser) fileName(name, ext string) string {
+	return fmt.Sprintf("%02d-%s%s", b.shots, name, ext)
+}
+
+func (b *Browser) write(name string, data []byte) {
+	if err := os.WriteFile(filepath.Join(b.dir, name), data, 0o600); err != nil {
+		b.t.Logf("keep %s: %v", name, err)
+	}
+}
+
+// Size makes the screen that large. A phone has no mouse, and its browser obeys the page's viewport.
+func (b *Browser) Size(width, height int64, phone bool) {
+	b.t.Helper()
+	opts := []chromedp.EmulateViewportOption{func(p *emulation.SetDeviceMetricsOverrideParams, _ *emulation.SetTouchEmulationEnabledParams) {
+		p.ScreenWidth, p.ScreenHeight = width, height
+	}}
+	if phone {
+		opts = append(opts, chromedp.EmulateMobile, chromedp.EmulateTouch, chromedp.EmulatePortrait, chromedp.EmulateScale(2))
+	}
+	b.do("change the size of the screen", chromedp.EmulateViewport(width, height, opts...))
+}
+
+// InEachPage runs a script in every document from now on, before the page's own.
+func (b *Browser) InEachPage(script string) {
+	b.t.Helper()
+	b.do("add a script", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+		return err
+	}))
+}
+
+// Go types an address into the address bar, and returns the status of the document that was loaded.
+func (b *Browser) Go(address string) int {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	resp, err := chromedp.Run(ctx, chromedp.NavigateResponse(address))
+	if err != nil {
+		b.Fatalf("open %s: %v", address, err)
+	}
+	if resp == nil {
+		return 0
+	}
+	return int(resp.Status)
+}
+
+// Path is the path of the page that is open.
+func (b *Browser) Path() string {
+	path, err := eval[string](b, "location.pathname")
+	if err != nil {
+		return "?"
+	}
+	return path
+}
+
+// Wait waits until a JavaScript expression is true of the page, or of one that replaces it. what completes the sentence
+// "waiting for ...".
+func (b *Browser) Wait(what, expression string) {
+	b.t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		ok, err := eval[bool](b, "Boolean("+expression+")")
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			b.Fatalf("waited %s in vain for %s: %s (%v)", patience, what, expression, err)
+		}
+		select {
+		case <-b.ctx.Done():
+			b.t.Fatalf("the browser ended while waiting for %s: %v", what, context.Cause(b.ctx))
+		case <-time.After(lookAgain):
+		}
+	}
+}
+
+// WaitPath waits until the page at path has been loaded.
+func (b *Browser) WaitPath(path string) {
+	b.t.Helper()
+	b.Wait("the page "+path, fmt.Sprintf("location.pathname === %q && document.readyState === 'complete'", path))
+}
+
+// WaitSeen waits until an element can be seen.
+func (b *Browser) WaitSeen(selector string) {
+	b.t.Helper()
+	b.Wait(selector, Seen(selector))
+}
+
+// Sees reports whether an element can be seen now.
+func (b *Browser) Sees(selector string) bool {
+	b.t.Helper()
+	return Eval[bool](b, Seen(selector))
+}
+
+// Seen is a JavaScript expression: whether an element can be seen.
+func Seen(selector string) string {
+	return fmt.Sprintf("[...document.querySelectorAll(%q)].some(e => e.checkVisibility({visibilityProperty: true}))", selector)
+}
+
+// Text is the text of an element that is there.
+func (b *Browser) Text(selector string) string {
+	b.t.Helper()
+	return strings.TrimSpace(Eval[string](b, fmt.Sprintf("document.querySelector(%q).textContent", selector)))
+}
+
+// Click clicks an element when it can be seen.
+func (b *Browser) Click(selector string) {
+	b.t.Helper()
+	b.WaitSeen(selector)
+	b.do("click "+selector, chromedp.Click(chromedp.CSS(selector)))
+}
+
+// Type presses the keys of text, wherever the focus is.
+func (b *Browser) Type(text string) {
+	b.t.Helper()
+	b.do("type", chromedp.KeyEvent(text))
+}
+
+// Press presses one key, such as kb.Enter, with modifiers.
+func (b *Browser) Press(key string, modifiers ...chromedp.Modifier) {
+	b.t.Helper()
+	b.do("press a key", chromedp.KeyEvent(key, chromedp.KeyModifiers(modifiers...)))
+}
+
+// Eval is the value of a JavaScript expression, awaited if it is a promise.
+func Eval[T any](b *Browser, expression string) T {
+	b.t.Helper()
+	v, err := eval[T](b, expression)
+	if err != nil {
+		b.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+func eval[T any](b *Browser, expression string) (T, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, callTime)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+}
+
+func (b *Browser) do(what string, action chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, action); err != nil {
+		b.Fatalf("%s: %v", what, err)
+	}
+}
+
+// listen notes what happens in the tab. The browser's connection waits for it.
+func (b *Browser) listen(ev any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch ev := ev.(type) {
+	case *page.EventFrameNavigated:
+		if ev.Frame.ParentID == "" {
+			b.page = ev.Frame.URL
+		}
+	case *page.EventJavascriptDialogOpening:
+		// "Leave this page?" of an editor with changes. A command cannot be sent from here.
+		go func() {
+			_, _ = chromedp.Call(b.ctx, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: true})
+		}()
+	case *network.EventRequestWillBeSent:
+		b.traffic.Requests = append(b.traffic.Requests, ev.Request.URL)
+	case *network.EventWebSocketCreated:
+		b.traffic.Sockets = append(b.traffic.Sockets, ev.URL)
+	case *network.EventWebSocketFrameSent:
+		b.traffic.FramesSent++
+	case *network.EventWebSocketFrameReceived:
+		b.traffic.FramesSeen++
+	case *runtime.EventConsoleAPICalled, *runtime.EventExceptionThrown, *cdplog.EventEntryAdded:
+		b.note(ev)
+	}
+}
+
+// note keeps what is an error of those events.
+func (b *Browser) note(ev any) {
+	m := Message{Page: b.page}
+	switch ev := ev.(type) {
+	case *runtime.EventConsoleAPICalled:
+		if ev.Type != runtime.ConsoleAPICalledTypeError && ev.Type != runtime.ConsoleAPICalledTypeAssert {
+			return
+		}
+		for _, arg := range ev.Args {
+			m.Text += " " + string(arg.Value) + arg.Description
+		}
+	case *runtime.EventExceptionThrown:
+		m.URL, m.Text = ev.ExceptionDetails.URL, ev.ExceptionDetails.Text
+		if e := ev.ExceptionDetails.Exception; e != nil {
+			m.Text += " " + e.Description
+		}
+	case *cdplog.EventEntryAdded:
+		if ev.Entry.Level != cdplog.EntryLevelError {
+			return
+		}
+		m.URL, m.Text = ev.Entry.URL, ev.Entry.Text
+	}
+	b.messages = append(b.messages, m)
+}
+
+// Messages returns, and forgets, the console's messages about pages whose path starts with prefix.
+func (b *Browser) Messages(prefix string) []Message {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var found, rest []Message
+	for _, m := range b.messages {
+		if m.about(prefix) {
+			found = append(found, m)
+		} else {
+			rest = append(rest, m)
+		}
+	}
+	b.messages = rest
+	return found
+}
+
+// TakeTraffic returns, and forgets, what the browser has sent so far.
+func (b *Browser) TakeTraffic() Traffic {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t := b.traffic
+	b.traffic = Traffic{}
+	return t
+}
