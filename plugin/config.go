@@ -82,7 +82,8 @@ func (c *Config) check() (*settings, error) {
 		if err != nil || routes.CheckTarget(c.PublicURL) != nil {
 			return nil, fmt.Errorf("option publicURL: %s is not an origin like https://hub.example.org", clip(c.PublicURL))
 		}
-		s.publicScheme, s.publicHost = u.Scheme, normalHost(u.Scheme, u.Host)
+		s.publicScheme = u.Scheme
+		s.publicHost = normalHost(u.Scheme, u.Host)
 	}
 	return s, nil
 }

@@ -163,7 +163,8 @@ func (s *shared) forward(w http.ResponseWriter, r *http.Request, f *found, v *vi
 	v.bearer = bearer
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	v.base, v.cancel = ctx, cancel
+	v.base = ctx
+	v.cancel = cancel
 	s.live.add(v)
 	defer s.live.remove(v)
 	// A revocation between the decision and the line above has not seen this visit: look again.

@@ -17,7 +17,8 @@ const ownNamespace = "x-edgehub-"
 func rewriteForServer(pr *httputil.ProxyRequest, v *visit) {
 	out := pr.Out
 	scheme, host, _ := strings.Cut(v.route.Target, "://")
-	out.URL.Scheme, out.URL.Host = scheme, strings.TrimSuffix(host, "/")
+	out.URL.Scheme = scheme
+	out.URL.Host = strings.TrimSuffix(host, "/")
 	out.URL.RawQuery = v.query
 	out.Trailer = nil
 	dropForged(out.Header)
@@ -31,7 +32,8 @@ func rewriteForServer(pr *httputil.ProxyRequest, v *visit) {
 
 // rewriteForHub makes the request that the control plane gets: as it came, cookies and credentials included.
 func rewriteForHub(pr *httputil.ProxyRequest, v *visit) {
-	pr.Out.URL.Scheme, pr.Out.URL.Host = "http", "hub"
+	pr.Out.URL.Scheme = "http"
+	pr.Out.URL.Host = "hub"
 	pr.Out.URL.RawQuery = v.query
 	pr.Out.Trailer = nil
 	dropForged(pr.Out.Header)

@@ -289,7 +289,10 @@ func (m *member) readOnce(ctx context.Context, request *rangeRequest) (*rangeRes
 		return nil, err
 	}
 	answer := &rangeResponse{}
-	return answer, m.call(ctx, "/v3/kv/range", token, request, answer)
+	if err := m.call(ctx, "/v3/kv/range", token, request, answer); err != nil {
+		return nil, err
+	}
+	return answer, nil
 }
 
 // pages reads the whole tree below prefix page by page, all at the revision of the first page, which is linearizable.

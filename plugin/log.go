@@ -32,7 +32,8 @@ func (l *logger) printf(reason, format string, args ...any) {
 		return
 	}
 	missed := l.missed[reason]
-	l.last[reason], l.missed[reason] = now, 0
+	l.last[reason] = now
+	l.missed[reason] = 0
 	l.mu.Unlock()
 	line := fmt.Sprintf(format, args...)
 	if missed > 0 {

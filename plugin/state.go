@@ -63,7 +63,8 @@ func readRecord(prefix string, kv *keyValue, gone bool) *record {
 	rel := strings.TrimPrefix(rec.key, prefix)
 	for _, tree := range []string{routes.RoutesTree, routes.KeysTree, routes.RevokedTree, routes.HubsTree} {
 		if strings.HasPrefix(rel, tree) {
-			rec.tree, rec.id = tree, rel[len(tree):]
+			rec.tree = tree
+			rec.id = rel[len(tree):]
 		}
 	}
 	if gone {
@@ -81,7 +82,10 @@ func readRecord(prefix string, kv *keyValue, gone bool) *record {
 		rec.hub, err = readHub(kv.Value)
 	}
 	if err != nil {
-		rec.bad, rec.route, rec.pub, rec.hub = true, nil, nil, nil
+		rec.bad = true
+		rec.route = nil
+		rec.pub = nil
+		rec.hub = nil
 	}
 	return rec
 }
@@ -246,14 +250,23 @@ func (s *state) ready() (bool, string) {
 	return s.view != nil, s.why
 }
 
-// position is the cluster, the newest revision and the number of keys in the view.
-func (s *state) position() (cluster string, revision int64, count int) {
+// position is the cluster, the newest revision and the number of keys of a view; all zero if there is none.
+type position struct {
+	cluster  string
+	revision int64
+	count    int64
+}
+
+func (s *state) position() position {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.view == nil {
-		return "", 0, 0
+	p := position{}
+	if s.view != nil {
+		p.cluster = s.view.cluster
+		p.revision = s.view.revision
+		p.count = int64(len(s.view.mods))
 	}
-	return s.view.cluster, s.view.revision, len(s.view.mods)
+	return p
 }
 
 // behind returns those of the given keys that the view does not have in at least the given revision.

@@ -88,7 +88,8 @@ func (w *watcher) list(ctx context.Context, m *member) (*view, error) {
 	none := newChange()
 	bad := 0
 	err := m.pages(ctx, w.tree(), false, func(page *rangeResponse) {
-		v.cluster, v.revision = page.Header.Cluster, page.Header.Revision
+		v.cluster = page.Header.Cluster
+		v.revision = page.Header.Revision
 		for _, kv := range page.Kvs {
 			rec := readRecord(w.prefix, kv, false)
 			if rec.bad {
@@ -109,13 +110,13 @@ func (w *watcher) list(ctx context.Context, m *member) (*view, error) {
 
 // install makes v the view and ends the connections that it does not admit.
 func (w *watcher) install(v *view) {
-	cluster, revision, _ := w.state.position()
+	old := w.state.position()
 	switch {
-	case cluster == "":
-	case cluster != v.cluster:
-		w.log.printf("cluster", "etcd is another cluster now (%s, was %s): all routes, keys and revocations are read anew", v.cluster, cluster)
-	case v.revision < revision:
-		w.log.printf("revision", "etcd went back from revision %d to %d (restored?): all routes, keys and revocations are read anew", revision, v.revision)
+	case old.cluster == "":
+	case old.cluster != v.cluster:
+		w.log.printf("cluster", "etcd is another cluster now (%s, was %s): all routes, keys and revocations are read anew", v.cluster, old.cluster)
+	case v.revision < old.revision:
+		w.log.printf("revision", "etcd went back from revision %d to %d (restored?): all routes, keys and revocations are read anew", old.revision, v.revision)
 	}
 	w.state.install(v)
 	w.live.review(w.live.all(), w.state)
@@ -228,20 +229,20 @@ func (w *watcher) check(ctx context.Context, m *member, p *pulse) {
 // sameCount asks for the number of keys. A lower revision or another cluster is an error; a different number may just
 // be a message that has not arrived yet.
 func (w *watcher) sameCount(ctx context.Context, m *member) (bool, error) {
-	cluster, revision, _ := w.state.position()
+	before := w.state.position()
 	request := &rangeRequest{Key: []byte(w.tree()), RangeEnd: prefixEnd(w.tree()), CountOnly: true}
 	answer, err := m.read(ctx, request, checkTimeout)
 	if err != nil {
 		return false, fmt.Errorf("check: %w", err)
 	}
-	if answer.Header.Cluster != cluster {
+	if answer.Header.Cluster != before.cluster {
 		return false, errors.New("check answered by another cluster")
 	}
-	if answer.Header.Revision < revision {
-		return false, fmt.Errorf("etcd went back to revision %d, we have seen %d", answer.Header.Revision, revision)
+	if answer.Header.Revision < before.revision {
+		return false, fmt.Errorf("etcd went back to revision %d, we have seen %d", answer.Header.Revision, before.revision)
 	}
-	_, _, count := w.state.position()
-	return int64(count) == answer.Count, nil
+	same := w.state.position().count == answer.Count
+	return same, nil
 }
 
 // audit compares the revision of every key with the view. What differs twice, two seconds apart, was lost.

@@ -25,12 +25,13 @@ const drainTime = 3 * time.Second
 
 // Embedded serves the edge compiled into this binary on l until ctx ends.
 func Embedded(ctx context.Context, l net.Listener, cfg *Config, log *slog.Logger) error {
-	// The edge's own context outlives the drain: until then it must see revocations.
-	edgeCtx, stopEdge := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopEdge()
-	handler, err := plugin.New(edgeCtx, http.NotFoundHandler(), cfg, "edgehub")
+	// The edge outlives the drain: until then it must see revocations.
+	handler, err := plugin.New(context.WithoutCancel(ctx), http.NotFoundHandler(), cfg, "edgehub")
 	if err != nil {
 		return err
+	}
+	if edge, ok := handler.(*plugin.Edge); ok {
+		defer edge.Close()
 	}
 	srv := &http.Server{
 		Handler:           handler,

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -97,7 +98,7 @@ type section = map[string]any
 func (t *Traefik) static() section {
 	return section{
 		"global": section{"checkNewVersion": false, "sendAnonymousUsage": false},
-		"log":    section{"level": "INFO"},
+		"log":    section{"level": "INFO", "noColor": true},
 		"entryPoints": section{"web": section{
 			"address": t.Listen,
 			"transport": section{
@@ -164,6 +165,9 @@ func (t *Traefik) Run(ctx context.Context) error {
 
 // once runs Traefik until it ends.
 func (t *Traefik) once(ctx context.Context) error {
+	// Pdeathsig below is about the thread that starts the child, not the process: keep that thread.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	log, err := os.OpenFile(t.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
