@@ -96,7 +96,7 @@ func (b *buffers) Put(buf []byte) { b.pool.Put(buf) } //nolint:staticcheck // a 
 func newServerProxy(s *shared) *httputil.ReverseProxy {
 	// ReverseProxy's own lines are dropped: a body cut short is everyday life, and the rest goes to ErrorHandler. The
 	// logger is made by slog because Yaegi's log.New returns a type of its own that no field of net/http takes.
-	silent := slog.NewTextHandler(io.Discard, nil)
+	silent := slog.NewTextHandler(io.Discard, nil)                //nolint:sloglint // Yaegi does not know slog.DiscardHandler
 	var trip http.RoundTripper = &quietTrip{transport: s.carrier} // Yaegi wraps for an interface only in an assignment
 	var pool httputil.BufferPool = newBuffers()
 	return &httputil.ReverseProxy{
@@ -129,7 +129,7 @@ func (s *shared) serverFailed(w http.ResponseWriter, r *http.Request, err error)
 
 // newHubProxy is the proxy to the control plane. It decides nothing and takes nothing away.
 func newHubProxy(s *shared) *httputil.ReverseProxy {
-	silent := slog.NewTextHandler(io.Discard, nil)
+	silent := slog.NewTextHandler(io.Discard, nil) //nolint:sloglint // Yaegi does not know slog.DiscardHandler
 	var trip http.RoundTripper = &quietTrip{transport: s.control.transport}
 	var pool httputil.BufferPool = newBuffers()
 	return &httputil.ReverseProxy{

@@ -120,7 +120,9 @@ func newShared(set *settings) *shared {
 func (s *shared) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	w := &watcher{gateway: s.gateway, state: s.state, live: s.live, log: s.log, prefix: s.set.prefix}
+	w := &watcher{gateway: s.gateway, state: s.state, live: s.live, log: s.log, prefix: s.set.prefix,
+		// A replica that says good-bye gets no more requests, not even over a connection that is open.
+		hubs: func() { s.control.transport.CloseIdleConnections() }}
 	s.wg.Add(1)
 	go func() {
 		defer s.wg.Done()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand"
-	"strconv"
 	"sync"
 	"time"
 
@@ -30,6 +29,7 @@ type watcher struct {
 	live    *live
 	log     *logger
 	prefix  string // of the hub, with slashes at both ends
+	hubs    func() // called when the addresses of the control plane may have changed
 }
 
 func (w *watcher) tree() string { return w.prefix + routes.EdgeTree }
@@ -120,6 +120,7 @@ func (w *watcher) install(v *view) {
 	}
 	w.state.install(v)
 	w.live.review(w.live.all(), w.state)
+	w.hubs()
 	w.log.printf("list", "%d routes, %d keys at revision %d", v.table.Len(), len(v.keys), v.revision)
 }
 
@@ -135,10 +136,14 @@ func (w *watcher) follow(ctx context.Context, m *member, cluster string, revisio
 		return p.cause(err)
 	}
 	defer stream.body.Close()
-	if _, err := stream.next(); err != nil { // "created"
+	created, err := stream.next()
+	if err != nil {
 		return p.cause(err)
 	}
 	opening.Stop()
+	if err := follows(created, cluster, revision); err != nil {
+		return err
+	}
 
 	done := make(chan bool)
 	go func() {
@@ -164,15 +169,24 @@ func (w *watcher) consume(stream *watchStream, cluster string, revision int64, p
 			return err
 		}
 		p.beat(len(msg.Events) == 0)
-		if msg.Header.Cluster != cluster {
-			return errors.New("watch answered by another cluster")
-		}
-		if msg.Header.Revision < revision {
-			return errors.New("watch went back to revision " + strconv.FormatInt(msg.Header.Revision, 10))
+		if err := follows(msg, cluster, revision); err != nil {
+			return err
 		}
 		revision = msg.Header.Revision
 		w.apply(msg)
 	}
+}
+
+// follows refuses a message of another cluster, or of a past that we have left: a watch from a revision that etcd has not
+// reached, after a restore from a backup, would be silent until it gets there.
+func follows(msg *watchResult, cluster string, revision int64) error {
+	if msg.Header.Cluster != cluster {
+		return errors.New("watch answered by another cluster")
+	}
+	if msg.Header.Revision < revision {
+		return fmt.Errorf("watch is at revision %d, we have seen %d", msg.Header.Revision, revision)
+	}
+	return nil
 }
 
 // apply makes the events of one message part of the view and ends the connections that they forbid.
@@ -186,6 +200,9 @@ func (w *watcher) apply(msg *watchResult) {
 		records = append(records, rec)
 	}
 	c := w.state.apply(records, msg.Header.Revision)
+	if c.hubs {
+		w.hubs()
+	}
 	n := w.live.review(w.live.concerned(c), w.state)
 	if n > 0 {
 		w.log.printf("cut", "ended %d open requests whose permission ended", n)

@@ -115,16 +115,17 @@ func VerifyToken(token string, keys map[string]*Key, now int64) (*Claims, error)
 }
 
 func checkClaims(c *Claims, key *Key, now int64) error {
+	// One condition for each case: of "case a, b:" without a tag, Yaegi 0.16.1 looks at a only.
 	switch {
-	case c.Issuer != key.Hub, c.Audience != tokenAudience, c.Subject == "", c.UserID == "":
+	case c.Issuer != key.Hub || c.Audience != tokenAudience || c.Subject == "" || c.UserID == "":
 		return ErrToken
 	case c.Session == "" && c.Token == "":
 		return ErrToken
-	case c.IssuedAt <= 0, c.Expires <= c.IssuedAt, c.Expires-c.IssuedAt > TokenLife:
+	case c.IssuedAt <= 0 || c.Expires <= c.IssuedAt || c.Expires-c.IssuedAt > TokenLife:
 		return ErrToken
-	case c.IssuedAt > now+Leeway, c.NotBefore > now+Leeway, key.NotBefore > now+Leeway:
+	case c.IssuedAt > now+Leeway || c.NotBefore > now+Leeway || key.NotBefore > now+Leeway:
 		return ErrToken
-	case c.Expires <= now-Leeway, key.NotAfter != 0 && key.NotAfter <= now-Leeway:
+	case c.Expires <= now-Leeway || key.NotAfter != 0 && key.NotAfter <= now-Leeway:
 		return ErrExpired
 	}
 	return nil
@@ -175,14 +176,14 @@ func Allows(r *Route, c *Claims) bool {
 		return true
 	}
 	listed := c.UserID == r.OwnerID || contains(r.Users, c.UserID) || intersects(r.Groups, c.Groups)
+	ofUser, ofServer := ScopeAccess+"!user="+r.Owner, ScopeAccess+"!server="+r.Owner+"/"+r.Server
 	for _, s := range c.Scopes {
-		switch s {
-		case ScopeAccess:
+		if s == ScopeAccess {
 			return true
-		case ScopeInherit, ScopeAccess + "!user=" + r.Owner, ScopeAccess + "!server=" + r.Owner + "/" + r.Server:
-			if listed {
-				return true
-			}
+		}
+		// No switch: Yaegi 0.16.1 looks only at the first of several values of a case if they are not constants.
+		if listed && (s == ScopeInherit || s == ofUser || s == ofServer) {
+			return true
 		}
 	}
 	return false

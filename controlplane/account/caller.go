@@ -141,7 +141,16 @@ func (a *Accounts) groupsOf(ctx context.Context) func(string) []string {
 // PutAdminService makes sure that the service exists, has the role admin, and that secret is its one token.
 func (a *Accounts) PutAdminService(ctx context.Context, name, secret string) error {
 	err := a.services.Create(ctx, store.ID(name), hub.Service{Schema: hub.Schema, Name: name, Admin: true})
-	if err != nil && hub.KindOf(err) != hub.Conflict {
+	if hub.KindOf(err) == hub.Conflict {
+		_, err = a.services.Update(ctx, store.ID(name), func(s *hub.Service) ([]store.Op, error) {
+			if s.Admin {
+				return nil, store.ErrUnchanged
+			}
+			s.Admin = true
+			return nil, nil
+		})
+	}
+	if err != nil {
 		return err
 	}
 	return a.tokens.AdoptForService(ctx, hub.Token{Service: name, Note: "bootstrap token file", Scopes: []string{"inherit"}}, secret)

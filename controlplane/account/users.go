@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"runtime"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/store"
 	"github.com/edgehub/edgehub/controlplane/token"
+	"github.com/edgehub/edgehub/routes"
 )
 
 // Accounts is the service. It is safe for concurrent use.
@@ -97,9 +99,21 @@ type Change struct {
 	Password *string
 }
 
+// maxGroups bounds the names of a user's groups, as JSON, in bytes: edge tokens carry them and have a longest length.
+const maxGroups = 2000
+
+// maxAhead is how many seconds TokensAfter may be ahead of the clock, when rights change more than once a second. Edges
+// refuse tokens that were issued more than routes.Leeway in the future.
+const maxAhead = routes.Leeway - 10
+
 // Update changes a user. A change of rights ends the edge tokens issued before it, so that edges see it within their
-// revocation time; a change of the password ends all sessions.
+// revocation time; a change of the password ends all sessions. Too many changes of rights in a row are Exhausted.
 func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub.User, error) {
+	if c.Groups != nil {
+		if data, err := json.Marshal(*c.Groups); err != nil || len(data) > maxGroups {
+			return hub.User{}, hub.Errorf(hub.Invalid, "These are too many groups for one user.")
+		}
+	}
 	var password string
 	if c.Password != nil {
 		h, err := a.hash(ctx, *c.Password)
@@ -121,7 +135,11 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 		if c.Groups != nil {
 			u.Groups = *c.Groups
 		}
-		u.TokensAfter = max(time.Now().Unix(), u.TokensAfter+1)
+		now := time.Now().Unix()
+		u.TokensAfter = max(now, u.TokensAfter+1)
+		if u.TokensAfter > now+maxAhead {
+			return nil, hub.Errorf(hub.Exhausted, "The rights of %s change too often. Try again shortly.", name)
+		}
 		return []store.Op{a.tokens.RevokeUser(u.ID, u.TokensAfter)}, nil
 	})
 	if err == nil && password != "" {
@@ -130,22 +148,41 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 	return r.Value, err
 }
 
-// Delete removes a user with all tokens and sessions. The user's servers must be stopped.
+// Delete removes a user with all tokens and sessions. The user's servers must be stopped. It is NotFound if the user is gone,
+// also when somebody else has the name by now.
 func (a *Accounts) Delete(ctx context.Context, u hub.User) error {
 	if err := a.tokens.DeleteAll(ctx, u.ID); err != nil {
 		return err
 	}
-	return a.users.Delete(ctx, store.ID(string(u.Name)), 0)
+	id := store.ID(string(u.Name))
+	for {
+		r, err := a.users.Get(ctx, id)
+		if err != nil {
+			return err
+		}
+		if r.Value.ID != u.ID {
+			return hub.Errorf(hub.NotFound, "No such user: %s", u.Name)
+		}
+		// Revoked once more, because a change of rights meanwhile replaces a revocation for good by one until then.
+		err = a.users.Delete(ctx, id, r.Revision, a.tokens.RevokeUser(u.ID, 0))
+		if hub.KindOf(err) != hub.Conflict {
+			return err
+		}
+	}
 }
 
 // Active notes that a user was active now, at most once a minute.
 func (a *Accounts) Active(ctx context.Context, name hub.UserName) error {
-	now := time.Now().UTC()
+	return a.ActiveAt(ctx, name, time.Now())
+}
+
+// ActiveAt notes that a user was active at a time, if that is at least a minute after the last: the time only moves forward.
+func (a *Accounts) ActiveAt(ctx context.Context, name hub.UserName, at time.Time) error {
 	_, err := a.users.Update(ctx, store.ID(string(name)), func(u *hub.User) ([]store.Op, error) {
-		if now.Sub(u.LastActivity) < time.Minute {
+		if at.Sub(u.LastActivity) < time.Minute {
 			return nil, store.ErrUnchanged
 		}
-		u.LastActivity = now
+		u.LastActivity = at.UTC()
 		return nil, nil
 	})
 	return err

@@ -151,11 +151,16 @@ func needsXSRF(r *http.Request) bool {
 	return !reads || mode != "" && mode != "navigate"
 }
 
+// listing is the one route without a user in its path that applies filters by itself. All others need their scope on
+// everything: a route that cannot apply a filter refuses it (threat T77).
+const listing = "GET /hub/api/users"
+
 // authorise checks the scopes of a route against the user and server that its path names.
 func (a *API) authorise(r *http.Request, c *account.Caller, scopes []string) error {
+	filtered := r.PathValue("user") != "" || r.Pattern == listing
 	held := false
 	for _, s := range scopes {
-		held = held || c.Scopes.HasAny(s)
+		held = held || c.Scopes.Has(s) || filtered && c.Scopes.HasAny(s)
 	}
 	if !held {
 		return hub.Errorf(hub.Forbidden, "Action is not authorized with current scopes; requires any of [%s]", strings.Join(scopes, ", "))
@@ -165,7 +170,7 @@ func (a *API) authorise(r *http.Request, c *account.Caller, scopes []string) err
 		return err
 	}
 	for _, s := range scopes {
-		if res.User == "" && c.Scopes.HasAny(s) || c.Scopes.Allows(s, res) {
+		if res.User == "" || c.Scopes.Allows(s, res) {
 			return nil
 		}
 	}

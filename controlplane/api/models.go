@@ -9,12 +9,16 @@ import (
 	"github.com/edgehub/edgehub/routes"
 )
 
-// timestamp is a time in JupyterHub's form: UTC, Z, microseconds unless they are zero, null when unknown.
+// timestamp is a time in JupyterHub's form: UTC, Z, six digits of microseconds unless all are zero (older Pythons read no other
+// number of digits), null when unknown.
 func timestamp(t time.Time) any {
 	if t.IsZero() {
 		return nil
 	}
-	return t.UTC().Truncate(time.Microsecond).Format("2006-01-02T15:04:05.999999Z")
+	if t = t.UTC().Truncate(time.Microsecond); t.Nanosecond() == 0 {
+		return t.Format("2006-01-02T15:04:05Z")
+	}
+	return t.Format("2006-01-02T15:04:05.000000Z")
 }
 
 func orEmpty[T any](list []T) []T {

@@ -27,11 +27,14 @@ func (a *API) progress(w http.ResponseWriter, r *http.Request, _ *account.Caller
 	if s.Gen == 0 && name != "" {
 		return hub.Errorf(hub.NotFound, "%s has no server named '%s'", u.Name, name)
 	}
-	if !s.Active() && s.Failure == "" {
+	if s.State != hub.Starting && s.State != hub.Running && !failed(&s) {
 		return hub.Errorf(hub.Invalid, "%s is not starting", u.Name)
 	}
 	return a.stream(w, r, u.Name, name)
 }
+
+// failed reports whether the last start of s came to a bad end.
+func failed(s *hub.Server) bool { return len(s.Events) > 0 && s.Events[len(s.Events)-1].Failed }
 
 func (a *API) stream(w http.ResponseWriter, r *http.Request, user hub.UserName, name hub.ServerName) error {
 	ctx, cancel := context.WithCancel(r.Context())
@@ -91,6 +94,9 @@ func (e *events) tell(s hub.Server) bool {
 		return s.State == hub.Stopped
 	}
 	e.gen = s.Gen
+	if len(s.Events) < e.sent {
+		e.sent = 0 // a new start, of which we missed the end of the one before
+	}
 	for ; e.sent < len(s.Events); e.sent++ {
 		ev := s.Events[e.sent]
 		data, err := json.Marshal(ev)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/web"
@@ -29,7 +30,7 @@ func (a *API) server(r *http.Request) (hub.User, hub.ServerName, error) {
 }
 
 // getServer answers with a server that was started at least once.
-func (a *API) getServer(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
+func (a *API) getServer(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
 	u, name, err := a.server(r)
 	if err != nil {
 		return err
@@ -41,7 +42,9 @@ func (a *API) getServer(w http.ResponseWriter, r *http.Request, _ *account.Calle
 	if s.Gen == 0 && name != "" {
 		return hub.Errorf(hub.NotFound, "%s has no server named '%s'", u.Name, name)
 	}
-	return web.JSON(w, http.StatusOK, serverModel(&s, false))
+	server := string(name)
+	res := access.Resource{User: string(u.Name), UserGroups: u.Groups, Server: &server}
+	return web.JSON(w, http.StatusOK, serverModel(&s, c.Scopes.Allows("admin:server_state", res)))
 }
 
 // startServer starts a server: 201 when it became ready at once, 202 when it is still starting.
@@ -75,9 +78,23 @@ func (a *API) startServer(w http.ResponseWriter, r *http.Request, _ *account.Cal
 	return nil
 }
 
+// maxOptions is how large user_options may be, in bytes. They are part of the server's record.
+const maxOptions = 64 << 10
+
 // startOptions reads the user_options of a start: nil means those of the last one. The whole body is the options if it has
 // none of the keys of JupyterHub 6 (its older and still most used form).
 func startOptions(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
+	options, err := readOptions(w, r)
+	if err != nil {
+		return nil, err
+	}
+	if data, err := json.Marshal(options); err != nil || len(data) > maxOptions {
+		return nil, hub.Errorf(hub.Invalid, "user_options are too large: at most %d KiB", maxOptions>>10)
+	}
+	return options, nil
+}
+
+func readOptions(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
 	var body map[string]json.RawMessage
 	if err := web.ReadJSON(w, r, &body); err != nil {
 		return nil, err

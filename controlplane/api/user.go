@@ -100,6 +100,28 @@ type activityBody struct {
 	} `json:"servers"`
 }
 
+// activity is a report that was understood: nothing of one that was not is stored.
+type activity struct {
+	user    time.Time
+	servers map[hub.ServerName]time.Time
+}
+
+func (b *activityBody) parse() (activity, error) {
+	times := activity{servers: map[hub.ServerName]time.Time{}}
+	var err error
+	if b.LastActivity != "" {
+		if times.user, err = parseActivity(b.LastActivity); err != nil {
+			return times, err
+		}
+	}
+	for name, report := range b.Servers {
+		if times.servers[hub.ServerName(name)], err = parseActivity(report.LastActivity); err != nil {
+			return times, err
+		}
+	}
+	return times, nil
+}
+
 // postActivity takes a server's report of activity. Times only move forward.
 func (a *API) postActivity(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
 	u, err := a.target(r)
@@ -113,22 +135,19 @@ func (a *API) postActivity(w http.ResponseWriter, r *http.Request, _ *account.Ca
 	if body.LastActivity == "" && body.Servers == nil {
 		return hub.Errorf(hub.Invalid, "body must contain at least one of `last_activity` or `servers`")
 	}
-	if body.LastActivity != "" {
-		if _, err := parseActivity(body.LastActivity); err != nil {
-			return err
-		}
-		if err := a.Accounts.Active(r.Context(), u.Name); err != nil {
+	times, err := body.parse()
+	if err != nil {
+		return err
+	}
+	if !times.user.IsZero() {
+		if err := a.Accounts.ActiveAt(r.Context(), u.Name, times.user); err != nil {
 			return err
 		}
 	}
-	for name, report := range body.Servers {
-		at, err := parseActivity(report.LastActivity)
-		if err != nil {
-			return err
-		}
-		err = a.Servers.Active(r.Context(), u.Name, hub.ServerName(name), at)
+	for name, at := range times.servers {
+		err := a.Servers.Active(r.Context(), u.Name, name, at)
 		if hub.KindOf(err) == hub.NotFound {
-			err = hub.Errorf(hub.Invalid, "No such server '%s' for user %s", hub.Clip(name), u.Name)
+			err = hub.Errorf(hub.Invalid, "No such server '%s' for user %s", hub.Clip(string(name)), u.Name)
 		}
 		if err != nil {
 			return err

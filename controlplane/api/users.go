@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -111,9 +112,9 @@ func window(r *http.Request) (offset, limit int, paged bool, err error) {
 		if err != nil {
 			return 0, 0, false, hub.Errorf(hub.Invalid, "Invalid argument type, offset and limit must be integers")
 		}
-		*value = max(n, -n)
+		*value = min(max(n, -n, 0), math.MaxInt32) // no more users than that, and no overflow
 	}
-	return max(offset, 0), min(max(limit, 1), pageMax), paged, nil
+	return offset, min(max(limit, 1), pageMax), paged, nil
 }
 
 // pageInfo is the envelope's _pagination, whose next.url clients follow as it is.
@@ -133,6 +134,9 @@ func pageInfo(r *http.Request, offset, limit, total int) map[string]any {
 	return info
 }
 
+// maxCreate is how many users one request may create.
+const maxCreate = 1000
+
 // createUsers makes several users and answers with those that did not exist.
 func (a *API) createUsers(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
 	var body struct {
@@ -144,6 +148,9 @@ func (a *API) createUsers(w http.ResponseWriter, r *http.Request, c *account.Cal
 	}
 	if len(body.Usernames) == 0 {
 		return hub.Errorf(hub.Invalid, "Must specify at least one user to create")
+	}
+	if len(body.Usernames) > maxCreate {
+		return hub.Errorf(hub.Invalid, "At most %d users can be created at once", maxCreate)
 	}
 	if err := mayGrantAdmin(c, body.Admin); err != nil {
 		return err
@@ -189,11 +196,23 @@ func parseNames(raw []string) ([]hub.UserName, error) {
 	return nil, hub.Errorf(hub.Invalid, "Invalid usernames: %s", strings.Join(bad[:min(len(bad), 10)], ", "))
 }
 
+// mayGrantAdmin refuses to make or change an administrator to all but administrators, and to their tokens that may do less:
+// nobody grants what they do not hold (threat T78).
 func mayGrantAdmin(c *account.Caller, grant bool) error {
-	if grant && !c.Admin() {
-		return hub.Errorf(hub.Forbidden, "Only admins can grant admin permissions")
+	if !grant {
+		return nil
 	}
-	return nil
+	all, err := holdsAll(c, hub.User{Name: "admin", Admin: true})
+	if err == nil && !(all && c.Admin()) {
+		err = hub.Errorf(hub.Forbidden, "Only admins can grant admin permissions")
+	}
+	return err
+}
+
+// holdsAll reports whether the caller may do all that u may.
+func holdsAll(c *account.Caller, u hub.User) (bool, error) {
+	scopes, err := account.UserScopes(u)
+	return len(access.Excess(scopes, c.Scopes, nil)) == 0, err
 }
 
 // createUser makes one user. Besides JupyterHub's admin, the body may have a password.
@@ -250,13 +269,28 @@ func (a *API) patchUser(w http.ResponseWriter, r *http.Request, c *account.Calle
 	if err != nil {
 		return err
 	}
-	if (u.Admin || change.Admin != nil && *change.Admin) && !c.Admin() {
-		return hub.Errorf(hub.Forbidden, "Only admins can grant admin permissions")
+	if err := mayChange(c, u, change); err != nil {
+		return err
 	}
 	if u, err = a.Accounts.Update(r.Context(), u.Name, change); err != nil {
 		return err
 	}
 	return a.writeUser(w, r, c, u)
+}
+
+// mayChange refuses changes by which the caller would get more than it has: who sets a password can sign in with it.
+func mayChange(c *account.Caller, u hub.User, change account.Change) error {
+	if err := mayGrantAdmin(c, u.Admin || change.Admin != nil && *change.Admin); err != nil {
+		return err
+	}
+	if change.Password == nil {
+		return nil
+	}
+	all, err := holdsAll(c, u)
+	if err == nil && !all {
+		err = hub.Errorf(hub.Forbidden, "You cannot set the password of a user who may do more than you")
+	}
+	return err
 }
 
 func parseChange(body map[string]json.RawMessage) (account.Change, error) {

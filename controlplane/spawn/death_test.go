@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,18 +77,9 @@ func TestAnotherReplicaFinishesTheStartOfOneThatDied(t *testing.T) {
 func TestIntentOfAReplicaThatNeverWorkedOnItIsCarriedOut(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	a := w.idle("a") // dies between its answer to the client and its work
-	ctx, cancel := context.WithCancel(t.Context())
-	cancelled := make(chan struct{})
-	go func() {
-		defer close(cancelled)
-		_ = w.watcher().Follow(t.Context(), alice.Name, "", func(s hub.Server) bool { return s.State != hub.Starting })
-		cancel()
-	}()
-	if _, err := a.Start(ctx, alice, "", nil); err != nil {
-		t.Fatal(err)
-	}
-	<-cancelled
+	a := w.replica("a")
+	a.kill() // so that it stores what shall be, and does nothing
+	a.start("")
 	b := w.replica("b")
 	if s := w.await(alice, "", hub.Running); s.Gen != 1 {
 		t.Errorf("record = %+v", s)
@@ -95,12 +87,7 @@ func TestIntentOfAReplicaThatNeverWorkedOnItIsCarriedOut(t *testing.T) {
 	w.sim.wantLog("made 1")
 
 	b.kill()
-	stop, cancelStop := context.WithCancel(t.Context())
-	go func() {
-		_ = w.watcher().Follow(t.Context(), alice.Name, "", func(s hub.Server) bool { return s.State != hub.Stopping })
-		cancelStop()
-	}()
-	if _, err := a.Stop(stop, alice.Name, ""); err != nil {
+	if _, err := a.Stop(t.Context(), alice.Name, ""); err != nil {
 		t.Fatal(err)
 	}
 	w.wantNoRoute(alice, "")
@@ -191,7 +178,14 @@ func lateOwner(t *testing.T, w *world, point string) (*replica, *gate) {
 // wake lets the late owner go on and waits until its work has ended.
 func wake(a *replica, g *gate) {
 	close(g.open)
-	a.stop()
+	a.ended()
+}
+
+// ended waits until a replica's start has come to an end, and then for its clean-up.
+func (r *replica) ended() {
+	r.w.t.Helper()
+	r.log.await("start failed", "start was overtaken")
+	r.stop()
 }
 
 // wantUntouched checks that a late owner changed nothing of the server that another one runs.
@@ -255,12 +249,11 @@ func TestLateOwnerWhoseStartFailedNeverRemovesAnInstanceThatWasAdopted(t *testin
 	t.Parallel()
 	w := newWorld(t)
 	reached, open := make(chan struct{}), make(chan struct{})
-	first := true
+	var taken atomic.Bool
 	w.sim.on("after start", func(context.Context, string) error {
-		if !first {
+		if taken.Swap(true) {
 			return nil
 		}
-		first = false
 		close(reached)
 		<-open
 		return errors.New("connection reset")
@@ -272,7 +265,7 @@ func TestLateOwnerWhoseStartFailedNeverRemovesAnInstanceThatWasAdopted(t *testin
 	w.replica("b")
 	rec := runningRecord(t, w)
 	close(open)
-	a.stop()
+	a.ended()
 	wantUntouched(t, w, rec)
 	w.sim.wantLog("made 1, adopted 1")
 }
@@ -292,11 +285,7 @@ func TestLateOwnerPastItsDeadlineNeverRemovesARunningServer(t *testing.T) {
 	if !time.Now().Before(deadline) {
 		t.Skip("this machine was too slow for the other replica to finish before the deadline")
 	}
-	a2, err := w.watcher().Await(t.Context(), alice.Name, "", time.Until(deadline)+500*time.Millisecond, func(s hub.Server) bool { return s.State != hub.Running })
-	if err != nil || a2.State != hub.Running {
-		t.Errorf("after the late owner's deadline the server is %+v, %v", a2, err)
-	}
-	a.stop()
+	a.ended()
 	wantUntouched(t, w, rec)
 }
 
@@ -304,22 +293,34 @@ func TestLateOwnerRemovesWhatItMadeForAServerThatIsStopped(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a, g := lateOwner(t, w, "before start")
-	w.sim.on("before start", nil)
-	b := w.idle("b")
-	b.join()
-	w.t.Cleanup(b.leave)
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() { // b stores the intent, and its work begins when the intent is there
-		defer cancel()
-		_ = w.watcher().Follow(t.Context(), alice.Name, "", func(s hub.Server) bool { return s.State != hub.Stopping })
-	}()
-	if _, err := b.Stop(ctx, alice.Name, ""); err != nil {
+	b := w.replica("b")
+	b.kill()
+	if _, err := b.Stop(t.Context(), alice.Name, ""); err != nil {
 		t.Fatal(err)
 	}
-	b.run()
+	w.replica("c")
 	w.await(alice, "", hub.Stopped)
 	wake(a, g)
 	w.sim.wantLog("made 1, ended 1")
 	w.awaitTokens(alice, 0)
+	w.wantSettled()
+}
+
+// An orderly end of a replica in the same situation must not leave the instance either.
+func TestReplicaThatEndsRemovesWhatNobodyElseWill(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.replica("a")
+	g := w.sim.freeze("before start")
+	a.start("")
+	wait(t, g.reached, "the start")
+	if _, err := w.replica("b").Stop(t.Context(), alice.Name, ""); err != nil {
+		t.Fatal(err)
+	}
+	w.await(alice, "", hub.Stopped)
+	a.quit()
+	close(g.open)
+	a.stop()
+	w.sim.wantLog("made 1, ended 1")
 	w.wantSettled()
 }

@@ -3,9 +3,11 @@ package spawn_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,7 +21,10 @@ import (
 	"github.com/edgehub/edgehub/routes"
 )
 
-func TestMain(m *testing.M) { storetest.Main(m) }
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8") // most of the time they wait for the reconciler's next round
+	storetest.Main(m)
+}
 
 // world is one hub: its records in etcd, its runtime, and the replicas that a test starts. When the test ends, the whole
 // history of the records is checked against the invariants.
@@ -61,10 +66,49 @@ func newWorld(t *testing.T, adjust ...func(*spawn.Options)) *world {
 // replica is one control plane of a world.
 type replica struct {
 	*spawn.Manager
-	w  *world
-	id string
-	// stop ends its work, leave its lease. Both wait, and may be called more than once.
-	stop, leave func()
+	w   *world
+	id  string
+	log *notes
+	// quit tells its work to end. stop does that and waits; leave does the same to its lease. All may be called twice.
+	quit, stop, leave func()
+}
+
+// notes is a log that tests can wait for.
+type notes struct {
+	t       *testing.T
+	mu      sync.Mutex
+	text    strings.Builder
+	changed chan struct{}
+}
+
+func (n *notes) Write(p []byte) (int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.text.Write(p)
+	close(n.changed)
+	n.changed = make(chan struct{})
+	return n.t.Output().Write(p)
+}
+
+// await waits until one of the texts is in the log.
+func (n *notes) await(texts ...string) {
+	n.t.Helper()
+	late := time.After(storetest.Patience)
+	for {
+		n.mu.Lock()
+		all, changed := n.text.String(), n.changed
+		n.mu.Unlock()
+		for _, text := range texts {
+			if strings.Contains(all, text) {
+				return
+			}
+		}
+		select {
+		case <-changed:
+		case <-late:
+			n.t.Fatalf("waited too long for one of %q in the log", texts)
+		}
+	}
 }
 
 // replica starts one that works and is a member.
@@ -78,13 +122,14 @@ func (w *world) replica(id string) *replica {
 
 // idle makes a replica that is no member and does no work yet.
 func (w *world) idle(id string) *replica {
+	log := &notes{t: w.t, changed: make(chan struct{})}
 	opts := spawn.Options{
-		Store: w.store, Tokens: w.tokens, Spawner: w.sim, Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)).With("replica", id),
+		Store: w.store, Tokens: w.tokens, Spawner: w.sim, Log: slog.New(slog.NewTextHandler(log, nil)).With("replica", id),
 		Replica: id, HubID: w.hubID, APIURL: "http://127.0.0.1:8000/hub/api", PublicURL: "https://hub.example/",
 		StartTimeout: storetest.Patience, ReadyTimeout: storetest.Patience, StopGrace: 2 * time.Second,
 	}
 	w.adjust(&opts)
-	return &replica{Manager: spawn.New(opts), w: w, id: id, stop: func() {}, leave: func() {}}
+	return &replica{Manager: spawn.New(opts), w: w, id: id, log: log, stop: func() {}, leave: func() {}}
 }
 
 func (r *replica) run() {
@@ -96,7 +141,7 @@ func (r *replica) run() {
 			r.w.t.Errorf("Run: %v", err)
 		}
 	}()
-	r.stop = func() { cancel(); <-ended }
+	r.quit, r.stop = cancel, func() { cancel(); <-ended }
 	r.w.t.Cleanup(r.stop)
 }
 

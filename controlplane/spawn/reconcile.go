@@ -80,7 +80,7 @@ func (m *Manager) check(ctx context.Context, s hub.Server) {
 	if err != nil || status.Running {
 		return
 	}
-	token := s.TokenID
+	m.dropToken(s.UserID, s.TokenID)
 	err = m.change(ctx, &s, func(s *hub.Server) []store.Op {
 		m.settle(s)
 		s.Failure = "The server ended by itself: " + status.Reason
@@ -90,7 +90,6 @@ func (m *Manager) check(ctx context.Context, s hub.Server) {
 	})
 	if err == nil {
 		m.log.Warn("server ended by itself", "user", s.User, "server", s.Name, "reason", status.Reason)
-		m.dropToken(s.UserID, token)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,24 +102,25 @@ func (s *sim) freeze(point string) *gate { return s.gate(point, true) }
 
 func (s *sim) gate(point string, frozen bool) *gate {
 	g := &gate{reached: make(chan struct{}), open: make(chan struct{})}
-	var once sync.Once
-	s.on(point, func(ctx context.Context, _ string) (err error) {
-		once.Do(func() {
-			close(g.reached)
-			done := ctx.Done()
-			if frozen {
-				done = nil
-			}
-			select {
-			case <-g.open:
-			case <-done:
-				err = ctx.Err()
-			case <-time.After(storetest.Patience):
-				err = fmt.Errorf("nobody opened the gate at %q", point)
-				s.t.Error(err)
-			}
-		})
-		return err
+	var taken atomic.Bool
+	s.on(point, func(ctx context.Context, _ string) error {
+		if taken.Swap(true) {
+			return nil
+		}
+		close(g.reached)
+		done := ctx.Done()
+		if frozen {
+			done = nil
+		}
+		select {
+		case <-g.open:
+			return nil
+		case <-done:
+			return ctx.Err()
+		case <-time.After(storetest.Patience):
+			s.t.Errorf("nobody opened the gate at %q", point)
+			return fmt.Errorf("held too long at %q", point)
+		}
 	})
 	return g
 }

@@ -94,6 +94,7 @@ func (m *Manager) runStart(ctx context.Context, s hub.Server) {
 	case ctx.Err() != nil && !errors.Is(err, errLost):
 		// This replica shuts down, or a stop interrupted us. The record says what shall be; whoever owns it next goes on.
 		log.Info("start left to another worker")
+		m.withdraw(&s)
 	case errors.Is(err, errLost):
 		log.Info("start was overtaken")
 		m.withdraw(&s)
@@ -144,7 +145,8 @@ func (m *Manager) bringUp(ctx context.Context, s *hub.Server) error {
 // token and generation, because the secret of the first one is known to nobody.
 func (m *Manager) makeInstance(ctx context.Context, s *hub.Server, name string) error {
 	oldToken := s.TokenID
-	t, secret, err := m.opts.Tokens.Issue(ctx, hub.Token{
+	// Not ctx: an issue that is broken off may have happened, and nobody would know the token's id.
+	t, secret, err := m.opts.Tokens.Issue(context.WithoutCancel(ctx), hub.Token{
 		User: s.User, UserID: s.UserID, Server: s.FullName(), Note: "Server at " + routes.UserPrefix(string(s.User), string(s.Name)),
 		Scopes: []string{"users:activity!user", "access:servers!server"},
 	})
@@ -206,12 +208,12 @@ func (m *Manager) publish(ctx context.Context, s *hub.Server) error {
 	})
 }
 
-// change updates the record of a starting server on behalf of its worker, and s with it. It is errLost if the record has
-// another generation, owner or state by now.
+// change updates the record of a server on behalf of its worker, and s with it. It is errLost if the record has another
+// user of the name, generation, owner or state by now.
 func (m *Manager) change(ctx context.Context, s *hub.Server, apply func(*hub.Server) []store.Op) error {
-	gen, owner, state := s.Gen, s.Owner, s.State
+	user, gen, owner, state := s.UserID, s.Gen, s.Owner, s.State
 	r, err := m.servers.Update(ctx, serverID(s.User, s.Name), func(cur *hub.Server) ([]store.Op, error) {
-		if cur.Gen != gen || cur.Owner != owner || cur.State != state {
+		if cur.UserID != user || cur.Gen != gen || cur.Owner != owner || cur.State != state {
 			return nil, errLost
 		}
 		return apply(cur), nil
@@ -248,7 +250,7 @@ func (m *Manager) fail(ctx context.Context, s hub.Server, reason string) {
 		log.Warn("cannot remove the instance of a failed start yet", "err", err)
 		return
 	}
-	token := s.TokenID
+	m.dropToken(s.UserID, s.TokenID)
 	err := m.change(ctx, &s, func(s *hub.Server) []store.Op {
 		m.settle(s)
 		s.Events = append(s.Events, hub.Event{Progress: 100, Failed: true, Message: "Spawn failed: " + reason})
@@ -256,9 +258,7 @@ func (m *Manager) fail(ctx context.Context, s hub.Server, reason string) {
 	})
 	if err != nil {
 		log.Warn("cannot record a failed start, another worker will", "err", err)
-		return
 	}
-	m.dropToken(s.UserID, token)
 }
 
 // settle makes s the record of a server that is not there.
@@ -274,15 +274,20 @@ func (m *Manager) cleanUp(s *hub.Server) error {
 	return m.opts.Spawner.Stop(ctx, m.instanceName(s), s.Gen, s.Instance, m.opts.StopGrace)
 }
 
-// withdraw removes what a worker made that has lost, unless the record says that another worker adopted it: a record that
-// is past this generation or stopped never comes back to it.
+// withdraw removes what a worker made that does not go on, unless the record says that another worker has it or will see to
+// it: a record that is past this generation or stopped never comes back to it, so nobody else would.
 func (m *Manager) withdraw(s *hub.Server) {
 	log := m.log.With("user", s.User, "server", s.Name, "gen", s.Gen)
 	ctx, cancel := context.WithTimeout(context.Background(), stopMargin)
 	defer cancel()
 	cur, err := m.Get(ctx, s.User, s.Name)
-	if err == nil && cur.Gen == s.Gen && (cur.State == hub.Starting || cur.State == hub.Running) {
-		return
+	if err == nil && cur.Gen == s.Gen && cur.UserID == s.UserID {
+		switch {
+		case cur.State == hub.Starting, cur.State == hub.Running:
+			return
+		case cur.State == hub.Stopping && cur.Owner == m.opts.Replica:
+			return // our stop comes after us; one of another replica may have looked before there was anything
+		}
 	}
 	if err == nil {
 		err = m.cleanUp(s)
@@ -292,7 +297,8 @@ func (m *Manager) withdraw(s *hub.Server) {
 	}
 }
 
-// dropToken ends the API token of an instance that is gone.
+// dropToken ends the API token of an instance that is gone. Before the record forgets the token: a crash in between would
+// leave it good for ever.
 func (m *Manager) dropToken(userID, id string) {
 	if id == "" {
 		return

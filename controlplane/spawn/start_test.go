@@ -408,13 +408,14 @@ func TestStartIsKeptWhenTheCallerGivesUp(t *testing.T) {
 	r := w.idle("a") // nobody takes the work yet
 	r.join()
 	ctx, cancel := context.WithCancel(t.Context())
+	returned := make(chan struct{})
 	go func() {
-		defer cancel()
-		_, _ = w.watcher().Await(ctx, alice.Name, "", storetest.Patience, func(s hub.Server) bool { return s.State == hub.Starting })
+		defer close(returned)
+		_, _ = r.Start(ctx, alice, "", nil)
 	}()
-	if s, err := r.Start(ctx, alice, "", nil); err != nil || s.State != hub.Starting {
-		t.Fatalf("Start = %+v, %v", s, err)
-	}
+	w.await(alice, "", hub.Starting)
+	cancel()
+	wait(t, returned, "Start to return")
 	r.run()
 	w.await(alice, "", hub.Running)
 	w.sim.wantLog("made 1")

@@ -55,7 +55,7 @@ func (m *Manager) runStop(ctx context.Context, s hub.Server) {
 		log.Warn("cannot stop the instance yet", "err", err)
 		return
 	}
-	token := s.TokenID
+	m.dropToken(s.UserID, s.TokenID)
 	err := m.change(ctx, &s, func(s *hub.Server) []store.Op {
 		m.settle(s)
 		s.LastActivity = time.Now().UTC()
@@ -65,7 +65,6 @@ func (m *Manager) runStop(ctx context.Context, s hub.Server) {
 		log.Warn("cannot record a stop yet", "err", err)
 		return
 	}
-	m.dropToken(s.UserID, token)
 	log.Info("server is stopped")
 }
 

@@ -69,22 +69,34 @@ func (s *Service) AdoptForService(ctx context.Context, t hub.Token, secret strin
 	if err != nil {
 		return err
 	}
+	h, adopted := hash(secret), false
 	for _, e := range entries {
-		if e.Value.Hash == hash(secret) {
-			return nil
+		if e.Value.Hash == h {
+			adopted = true
+			continue
 		}
-		if err := s.deleteEntry(ctx, e); err != nil {
+		if err := s.deleteEntry(ctx, e); err != nil && hub.KindOf(err) != hub.NotFound {
 			return err
 		}
 	}
+	if adopted {
+		return nil
+	}
 	_, err = s.put(ctx, t, secret)
-	return err
+	if hub.KindOf(err) != hub.Conflict {
+		return err
+	}
+	// Another replica that starts with the same secret was first, unless the token is somebody else's.
+	if r, getErr := s.tokens.Get(ctx, h); getErr != nil || r.Value.Service != t.Service {
+		return err
+	}
+	return nil
 }
 
 func (s *Service) put(ctx context.Context, t hub.Token, secret string, ops ...store.Op) (hub.Token, error) {
 	t.Schema, t.ID, t.Created = hub.Schema, newTokenID(), time.Now().UTC()
 	h := hash(secret)
-	ops = append(ops, store.Put(s.owners.Key(ownerID(t)+"/"+store.ID(t.ID)), index{Schema: hub.Schema, Hash: h}))
+	ops = append(ops[:len(ops):len(ops)], store.Put(s.owners.Key(ownerID(t)+"/"+store.ID(t.ID)), index{Schema: hub.Schema, Hash: h}))
 	return t, s.tokens.Create(ctx, h, t, ops...)
 }
 
@@ -110,6 +122,9 @@ func (s *Service) Find(ctx context.Context, secret string) (hub.Token, error) {
 	if now := time.Now().UTC(); now.Sub(r.Value.LastActivity) > lastUseEvery {
 		// Only a hint: a token that was deleted meanwhile, or an etcd that is slow to write, must not fail the request.
 		_, _ = s.tokens.Update(ctx, r.ID, func(t *hub.Token) ([]store.Op, error) {
+			if now.Sub(t.LastActivity) <= lastUseEvery {
+				return nil, store.ErrUnchanged // another request was first
+			}
 			t.LastActivity = now
 			return nil, nil
 		})
@@ -174,12 +189,12 @@ func (s *Service) DeleteAll(ctx context.Context, userID string) error {
 	if err := s.store.Apply(ctx, s.revoke(routes.RevokedUser, userID, 0)); err != nil {
 		return err
 	}
-	tokens, err := s.OfUser(ctx, userID)
+	entries, err := s.owners.All(ctx, store.ID("user", userID)+"/")
 	if err != nil {
 		return err
 	}
-	for _, t := range tokens {
-		if err := s.Delete(ctx, userID, t.ID); err != nil && hub.KindOf(err) != hub.NotFound {
+	for _, e := range entries { // expired ones too
+		if err := s.deleteEntry(ctx, e); err != nil && hub.KindOf(err) != hub.NotFound {
 			return err
 		}
 	}

@@ -100,6 +100,9 @@ func (x XSRF) Check(r *http.Request, session string) error {
 		sent = r.Header.Get("X-CSRFToken")
 	}
 	if sent == "" {
+		if r.Body != nil {
+			r.Body = http.MaxBytesReader(nil, r.Body, MaxBody) // a form's files would go to disk, however large
+		}
 		sent = r.FormValue("_xsrf")
 	}
 	if sent == "" {

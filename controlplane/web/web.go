@@ -40,7 +40,14 @@ func (a Adapter) Handle(h Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		tracked := &statusWriter{ResponseWriter: w}
 		err := a.call(h, tracked, r)
-		if err == nil || errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+		if err == nil {
+			return
+		}
+		if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+			// The client is gone, or the hub shuts down. In the second case silence would be a 200.
+			if tracked.status == 0 {
+				a.WriteError(w, r, http.StatusServiceUnavailable, ended)
+			}
 			return
 		}
 		status := Status(err)
@@ -52,6 +59,9 @@ func (a Adapter) Handle(h Handler) http.Handler {
 		}
 	})
 }
+
+// ended is what the client of a request hears that the hub could not finish before it shut down.
+var ended = hub.Errorf(hub.Unavailable, "The hub is restarting. Try again shortly.")
 
 func (a Adapter) call(h Handler, w http.ResponseWriter, r *http.Request) (err error) {
 	defer func() {
@@ -122,7 +132,16 @@ type errorBody struct {
 // JSONError writes err in JupyterHub's form.
 func JSONError(w http.ResponseWriter, r *http.Request, status int, err error) {
 	SetRetryAfter(w, status)
-	_ = JSON(w, status, errorBody{Status: status, Message: Message(err), Kind: hub.KindOf(err).String(), RequestID: RequestID(r)})
+	_ = JSON(w, status, errorBody{Status: status, Message: Message(err), Kind: kindOf(err, status).String(), RequestID: RequestID(r)})
+}
+
+// kindOf is the kind of err. Errors that have a status and no kind are the client's below 500.
+func kindOf(err error, status int) hub.Kind {
+	kind := hub.KindOf(err)
+	if kind == hub.Internal && status < http.StatusInternalServerError {
+		return hub.Invalid
+	}
+	return kind
 }
 
 // SetRetryAfter tells clients of a passing failure when to come back.
@@ -163,11 +182,13 @@ func ReadJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
-	if err == nil && dec.More() {
-		err = errors.New("more than one value")
-	}
 	if err == nil {
-		return nil
+		if _, err = dec.Token(); errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = errors.New("more than one value")
+		}
 	}
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
@@ -175,7 +196,11 @@ func ReadJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	}
 	var wrongType *json.UnmarshalTypeError
 	if errors.As(err, &wrongType) {
-		return hub.Errorf(hub.Invalid, "%s has the wrong type: got a JSON %s.", wrongType.Field, wrongType.Value)
+		field := wrongType.Field
+		if field == "" {
+			field = "The body"
+		}
+		return hub.Errorf(hub.Invalid, "%s has the wrong type: got a JSON %s.", field, hub.Clip(wrongType.Value))
 	}
 	return hub.Errorf(hub.Invalid, "Invalid JSON in body of request")
 }
@@ -245,15 +270,17 @@ func BearerToken(r *http.Request) string {
 func StrictPath(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		escaped := strings.ToLower(r.URL.EscapedPath())
-		for _, bad := range []string{"%2f", "%5c", "%00", "%25", "\\", "/../", "/./", "//"} {
+		for _, bad := range []string{"%2f", "%5c", "%00", "%25", "\\", "//"} {
 			if strings.Contains(escaped, bad) {
 				http.NotFound(w, r)
 				return
 			}
 		}
-		if strings.Contains(r.URL.Path, "/../") || strings.HasSuffix(r.URL.Path, "/..") {
-			http.NotFound(w, r)
-			return
+		for segment := range strings.SplitSeq(r.URL.Path, "/") {
+			if segment == "." || segment == ".." {
+				http.NotFound(w, r)
+				return
+			}
 		}
 		next.ServeHTTP(w, r)
 	})

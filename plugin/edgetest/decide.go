@@ -16,7 +16,7 @@ func notReady(t *testing.T, make Maker) {
 	w.Etcd.Stop()
 	edge := make(t, Options{Etcd: []string{w.Etcd.Endpoint}, Prefix: w.Prefix, Hub: []string{w.Hub.URL}})
 	w.Edge = edge
-	w.Front = newFront(t, edge)
+	w.serve()
 	for _, target := range []string{"/", "/hub/login", "/user/alice/", "/user/alice/..%2f"} {
 		a := w.Get("alice", target)
 		if a.Status != 503 || a.Header.Get("Retry-After") != "1" || !strings.Contains(a.Body, "edgehub edge is not ready") {
@@ -122,6 +122,13 @@ func paths(t *testing.T, make Maker) {
 	w.PutRoute(named)
 	w.Start(make)
 	const hub, alice, bob = "hub", "alice", "bob"
+	// Traefik normalises first (reference 0.2), so that some rows arrive as another path, which is decided as such.
+	normalised := map[string][2]string{
+		"/user/alice/../bob/": {"403", bob}, "/user/alice/%2e%2e/bob/": {"403", bob}, "/user/alice/%2E./bob/": {"403", bob},
+		"/user/alice/;/../../bob/": {"403", bob}, "/user/alice/../../hub/admin": {hub, hub}, "/user/%2e%2e/hub/api": {hub, hub},
+		"//user/alice/": {alice, "403"}, "/user//alice/": {alice, "403"}, "/user/%61lice/": {alice, "403"}, "/%75ser/alice/": {alice, "403"},
+		"/user/alice/.": {"301", "403"}, // to /user/alice/
+	}
 	for _, c := range []struct {
 		target string
 		alice  string // who gets the request with alice's token; a number is a status
@@ -151,12 +158,15 @@ func paths(t *testing.T, make Maker) {
 		{"/user/alice/.", "400", "400"}, {"/user/alice/...", alice, "403"}, {"/user/alice/.hidden", alice, "403"},
 		{"/user/ali%CC%81ce/", hub, hub}, {"/user/%EF%BD%81lice/", hub, hub},
 	} {
+		if n, ok := normalised[c.target]; ok && w.behindTraefik() {
+			c.alice, c.bob = n[0], n[1]
+		}
 		for user, want := range map[string]string{"alice": c.alice, "bob": c.bob} {
 			a := w.Raw("GET " + c.target + " HTTP/1.1\r\nHost: hub.test\r\nConnection: close\r\nAuthorization: token " + w.TokenOf(user) + "\r\n\r\n")
 			got := strconv.Itoa(a.Status)
 			if seen := a.Seen(); seen != nil {
 				got = seen.Server
-				if u, err := url.Parse(c.target); err == nil && u.Host == "" && seen.Target != strings.ReplaceAll(c.target, `\`, "%5C") {
+				if u, err := url.Parse(c.target); err == nil && u.Host == "" && !w.behindTraefik() && seen.Target != strings.ReplaceAll(c.target, `\`, "%5C") {
 					t.Errorf("%s: the server got %q", c.target, seen.Target)
 				}
 			}
@@ -293,6 +303,9 @@ func duplicates(t *testing.T, make Maker) {
 		{"Basic, valid cookie", []string{"Authorization", "Basic YTpi", "Cookie", "edgehub=" + alice}, 200},
 		{"Basic alone", []string{"Authorization", "Basic YTpi"}, 403},
 	} {
+		if w.behindTraefik() && c.headers[len(c.headers)-1] == "https" {
+			continue // Traefik says itself whether there is TLS
+		}
 		if a := w.Do(w.Request("GET", "/user/alice/api", c.headers...)); a.Status != c.want {
 			t.Errorf("%s: %d, want %d: %s", c.name, a.Status, c.want, a.Body)
 		}

@@ -39,7 +39,7 @@ const progressInterval = time.Second
 // EDGEHUB_TEST_ETCD names, or an embedded one.
 func StartEtcd(t testing.TB, unix bool) *Etcd {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "edgetest") // t.TempDir is too long for the path of a socket
+	dir, err := os.MkdirTemp("", "edgetest") //nolint:usetesting // t.TempDir is too long for the path of a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ var (
 func SharedEtcd(t testing.TB) *Etcd {
 	t.Helper()
 	sharedOnce.Do(func() {
-		dir, err := os.MkdirTemp("", "edgetest")
+		dir, err := os.MkdirTemp("", "edgetest") //nolint:usetesting // it outlives the test
 		if err != nil {
 			sharedErr = err
 			return

@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,17 +24,25 @@ func TestFaults(t *testing.T) {
 		for _, fault := range []struct {
 			name        string
 			cause, mend func()
+			noticed     bool // the front door knows that something is wrong
 		}{
-			{"hub paused", w.Hub.Pause, w.Hub.Resume},
-			{"etcd paused", w.Etcd.Pause, w.Etcd.Resume},
-			{"hub stopped", w.Hub.Stop, nothing},
-			{"hub and etcd stopped", w.Etcd.Stop, nothing},
-			{"etcd stopped", w.Hub.Launch, w.Etcd.Start},
-			{"etcd killed", w.Etcd.Kill, w.Etcd.Start},
-			{"nothing", nothing, nothing},
+			{"hub paused", w.Hub.Pause, w.Hub.Resume, false},
+			{"etcd paused", w.Etcd.Pause, w.Etcd.Resume, true},
+			{"hub stopped", w.Hub.Stop, nothing, false},
+			{"hub and etcd stopped", w.Etcd.Stop, nothing, false},
+			{"etcd stopped", w.Hub.Launch, w.Etcd.Start, false},
+			{"etcd killed", w.Etcd.Kill, w.Etcd.Start, false},
+			{"nothing", nothing, nothing, false},
 		} {
 			t.Run(fault.name, func(t *testing.T) {
+				before := len(w.Front.Log())
 				fault.cause()
+				env.Eventually(t, "the front door notices", 30*time.Second, func() error {
+					if fault.noticed && !strings.Contains(w.Front.Log()[before:], "listing again") {
+						return errors.New("its log says nothing")
+					}
+					return nil
+				})
 				mustWork(t, alice, token, id)
 				if resp := bob.Get(t, "/user/alice/x"); resp.Status != http.StatusForbidden {
 					t.Errorf("bob at alice's server: %s, want 403", resp)

@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"iter"
 	"net/http"
 	"strings"
 	"sync"
@@ -169,4 +171,15 @@ func instance(t *testing.T, c *env.Client, user string) string {
 		t.Fatalf("the server of %s answers at the address of %s", report.User, user)
 	}
 	return report.Instance
+}
+
+// payloads are the payloads of server-sent events.
+func payloads(stream []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for line := range bytes.Lines(stream) {
+			if data, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte("data: ")); ok && !yield(data) {
+				return
+			}
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -74,22 +75,43 @@ func pathOf(address string) string {
 	return u.Path
 }
 
-// Traffic is what a browser sent: requests by their address, WebSockets opened, and messages in both directions.
+// Traffic is what a browser sent: the addresses of its requests, and its WebSockets.
 type Traffic struct {
-	Requests               []string
-	Sockets                []string
-	FramesSent, FramesSeen int
+	Requests []string
+	Sockets  []Socket
 }
 
-// Below counts the requests to paths that start with prefix.
-func (t Traffic) Below(prefix string) int {
-	n := 0
+// Socket is a WebSocket and how many messages went either way.
+type Socket struct {
+	URL        string
+	Sent, Seen int
+
+	id network.RequestID
+}
+
+// Below is the part of the traffic that went to paths that start with prefix.
+func (t Traffic) Below(prefix string) Traffic {
+	var part Traffic
 	for _, address := range t.Requests {
 		if strings.HasPrefix(pathOf(address), prefix) {
-			n++
+			part.Requests = append(part.Requests, address)
 		}
 	}
-	return n
+	for _, s := range t.Sockets {
+		if strings.HasPrefix(pathOf(s.URL), prefix) {
+			part.Sockets = append(part.Sockets, s)
+		}
+	}
+	return part
+}
+
+// Messages counts the messages on all WebSockets.
+func (t Traffic) Messages() (sent, seen int) {
+	for _, s := range t.Sockets {
+		sent += s.Sent
+		seen += s.Seen
+	}
+	return sent, seen
 }
 
 // OpenBrowser starts a browser that ends with the test. Its pictures are among the test's artefacts.
@@ -99,7 +121,8 @@ func OpenBrowser(t testing.TB) *Browser {
 	b.tidy()
 	program := Peer(t, Chromium)
 	profile := t.TempDir()
-	alloc, stopAlloc := chromedp.NewExecAllocator(t.Context(), chromiumOptions(program, profile)...)
+	// The test's own context ends before its cleanup, in which the last picture is taken.
+	alloc, stopAlloc := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), chromiumOptions(program, profile)...)
 	t.Cleanup(stopAlloc)
 	ctx, stop := chromedp.NewContext(alloc, chromedp.WithListener(b.listen), chromedp.WithErrorf(func(string, ...any) {}))
 	t.Cleanup(stop)
@@ -109,6 +132,16 @@ func OpenBrowser(t testing.TB) *Browser {
 	b.ctx = ctx
 	t.Cleanup(b.close)
 	b.Size(1280, 800, false)
+	// A window that somebody sits at, who wants no animations: pictures show no half of one.
+	b.do("take a seat", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+		if err != nil {
+			return err
+		}
+		calm := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: "reduce"}}}
+		_, err = cdp.Call(ctx, t, emulation.SetEmulatedMedia, calm)
+		return err
+	}))
 	return b
 }
 
@@ -365,14 +398,24 @@ func (b *Browser) listen(ev any) {
 	case *network.EventRequestWillBeSent:
 		b.traffic.Requests = append(b.traffic.Requests, ev.Request.URL)
 	case *network.EventWebSocketCreated:
-		b.traffic.Sockets = append(b.traffic.Sockets, ev.URL)
+		b.traffic.Sockets = append(b.traffic.Sockets, Socket{URL: ev.URL, id: ev.RequestID})
 	case *network.EventWebSocketFrameSent:
-		b.traffic.FramesSent++
+		b.socket(ev.RequestID).Sent++
 	case *network.EventWebSocketFrameReceived:
-		b.traffic.FramesSeen++
+		b.socket(ev.RequestID).Seen++
 	case *runtime.EventConsoleAPICalled, *runtime.EventExceptionThrown, *cdplog.EventEntryAdded:
 		b.note(ev)
 	}
+}
+
+// socket is the WebSocket of an event. What is said of one that was forgotten is forgotten too.
+func (b *Browser) socket(id network.RequestID) *Socket {
+	for i := range b.traffic.Sockets {
+		if s := &b.traffic.Sockets[i]; s.id == id {
+			return s
+		}
+	}
+	return &Socket{}
 }
 
 // note keeps what is an error of those events.
@@ -416,11 +459,18 @@ func (b *Browser) Messages(prefix string) []Message {
 	return found
 }
 
-// TakeTraffic returns, and forgets, what the browser has sent so far.
-func (b *Browser) TakeTraffic() Traffic {
+// Traffic is what the browser has sent since the last call of ForgetTraffic.
+func (b *Browser) Traffic() Traffic {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t := b.traffic
-	b.traffic = Traffic{}
+	t.Requests, t.Sockets = slices.Clone(t.Requests), slices.Clone(t.Sockets)
 	return t
+}
+
+// ForgetTraffic starts a new count.
+func (b *Browser) ForgetTraffic() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.traffic = Traffic{}
 }

@@ -34,9 +34,14 @@ func (w *World) addUser(t testing.TB, name string, admin bool) {
 	if status != http.StatusCreated {
 		t.Fatalf("add user %s: %d %s", name, status, body)
 	}
+	w.SetPassword(name, password)
+}
+
+// SetPassword tells the world the password of a user that somebody else made.
+func (w *World) SetPassword(name, password string) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.passwords[name] = password
-	w.mu.Unlock()
 }
 
 // Password is a user's password.
@@ -195,16 +200,25 @@ func (w *World) Lives(t testing.TB, user string) []Life {
 	return all
 }
 
-// Hold makes the next echo servers of a user wait, before they listen, until release is called.
-func (w *World) Hold(t testing.TB, user string) (release func()) {
+// Hold makes the next echo servers of a user wait before they listen, until Release.
+func (w *World) Hold(t testing.TB, user string) { t.Helper(); w.gate(t, "hold-"+user) }
+
+// HoldStop makes the echo servers of a user wait before they end, until Release, or until somebody loses patience.
+func (w *World) HoldStop(t testing.TB, user string) { t.Helper(); w.gate(t, "stay-"+user) }
+
+func (w *World) gate(t testing.TB, name string) {
 	t.Helper()
-	gate := filepath.Join(w.echoDir, "hold-"+user)
-	if err := os.WriteFile(gate, nil, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(w.echoDir, name), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return func() {
-		if err := os.Remove(gate); err != nil && !os.IsNotExist(err) {
-			t.Error(err)
+}
+
+// Release ends Hold and HoldStop.
+func (w *World) Release(t testing.TB, user string) {
+	t.Helper()
+	for _, gate := range []string{"hold-", "stay-"} {
+		if err := os.Remove(filepath.Join(w.echoDir, gate+user)); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
 		}
 	}
 }

@@ -64,9 +64,9 @@ type World struct {
 // worlds counts those of this test process.
 var worlds atomic.Int32
 
-// newAddress is a loopback address for one world, so that ports need no choosing and nobody else is there. Linux has all of
+// NewAddress is a loopback address for one world or test, so that ports need no choosing and nobody else is there. Linux has all of
 // 127.0.0.0/8.
-func newAddress() string {
+func NewAddress() string {
 	pid := os.Getpid()
 	n := int(worlds.Add(1))
 	return fmt.Sprintf("127.%d.%d.%d", 1+(pid>>8+n/250)%254, pid%256, 1+n%250)
@@ -82,7 +82,7 @@ func newWorld(t testing.TB, o Options) *World {
 	if o.Edge == "" {
 		o.Edge = Embedded
 	}
-	address := newAddress()
+	address := NewAddress()
 	w := &World{t: t, edge: o.Edge, dir: dir, Data: filepath.Join(dir, "data"), echoDir: filepath.Join(dir, "echo"),
 		EtcdURL: "http://" + address + ":2379", front: "http://" + address + ":8000", hub: "http://" + address + ":8081",
 		AdminToken: newSecret(), artifact: ArtifactDir(t), passwords: map[string]string{}}
@@ -172,10 +172,13 @@ func (w *World) process(name string, p Process) *Process {
 		w.t.Fatal(err)
 	}
 	if p.env == nil {
-		p.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir}
+		p.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir, quickRace}
 	}
 	return newProcess(w.t, p)
 }
+
+// quickRace saves the second that the race detector sleeps at the end of each process.
+const quickRace = "GORACE=atexit_sleep_ms=0"
 
 func (w *World) hubEnv(o Options) []string {
 	w.t.Helper()
@@ -183,7 +186,7 @@ func (w *World) hubEnv(o Options) []string {
 	if o.Jupyter {
 		path = pathWith(Peer(w.t, Jupyter))
 	}
-	return []string{"PATH=" + path, "HOME=" + w.dir, "GORACE=halt_on_error=0"}
+	return []string{"PATH=" + path, "HOME=" + w.dir, quickRace}
 }
 
 // config is the hub's configuration file.
@@ -231,11 +234,11 @@ func newSecret() string {
 // URL is a path of the front door as an address.
 func (w *World) URL(path string) string { return w.front + path }
 
-// HubURL is a path at the hub itself, past the front door.
-func (w *World) HubURL(path string) string { return w.hub + path }
-
-// Addr is the host and port of the front door.
+// Addr is the host and port of the front door, HubAddr that of the hub itself.
 func (w *World) Addr() string { return host(w.front) }
+
+// HubAddr is where the front door finds the hub.
+func (w *World) HubAddr() string { return host(w.hub) }
 
 // Edge is the kind of front door.
 func (w *World) Edge() Edge { return w.edge }

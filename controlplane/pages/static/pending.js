@@ -49,6 +49,7 @@
   function ready(event) {
     const url = hub.webURL(page.dataset.nextUrl, true) || (event.url && hub.webURL(event.url));
     finish("pending-ready");
+    bar.value = 100; // it stays in sight until the server's page comes
     get("pending-title").textContent = page.dataset.subject + " is ready";
     if (url) {
       get("pending-link").href = url.href;
@@ -58,6 +59,7 @@
 
   function failed(event) {
     finish("pending-failed");
+    hub.show(bar, false);
     get("pending-title").textContent = page.dataset.subject + " did not start";
     get("pending-reason").textContent = event.message || "The start failed, and the hub does not say why.";
     document.title = "Not started · edgehub";

@@ -2,7 +2,10 @@ package storetest
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
+	"net/url"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -155,4 +158,17 @@ func Raw(t testing.TB, client *clientv3.Client, key string) (value string, revis
 	}
 	kv := resp.Kvs[0]
 	return string(kv.Value), kv.ModRevision, kv.Version
+}
+
+// Spellings are the ways in which a secret could lie in a record without being hidden by a hash.
+func Spellings(secret string) []string {
+	b := []byte(secret)
+	all := []string{
+		secret, url.QueryEscape(secret), hex.EncodeToString(b),
+		base64.RawStdEncoding.EncodeToString(b), base64.RawURLEncoding.EncodeToString(b),
+	}
+	if raw, err := hex.DecodeString(secret); err == nil {
+		all = append(all, base64.RawStdEncoding.EncodeToString(raw), base64.RawURLEncoding.EncodeToString(raw))
+	}
+	return all
 }

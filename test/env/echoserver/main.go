@@ -40,15 +40,21 @@ func main() {
 	}
 }
 
+// gatePause is how often a server looks whether a gate is still there: a file with which a test makes it wait.
+const gatePause = 10 * time.Millisecond
+
+func exists(dir, name string) bool {
+	_, err := os.Stat(filepath.Join(dir, name))
+	return err == nil
+}
+
 func run(ctx context.Context, port int, s *server, dir string) error {
 	book := &diary{dir: dir, user: s.user, instance: s.instance}
 	if err := book.begin(); err != nil {
 		return err
 	}
-	for gate := filepath.Join(dir, "hold-"+s.user); ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
-		if _, err := os.Stat(gate); err != nil {
-			break
-		}
+	for ctx.Err() == nil && exists(dir, "hold-"+s.user) {
+		time.Sleep(gatePause)
 	}
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
@@ -57,6 +63,9 @@ func run(ctx context.Context, port int, s *server, dir string) error {
 	srv := &http.Server{Handler: s}
 	go func() {
 		<-ctx.Done()
+		for exists(dir, "stay-"+s.user) {
+			time.Sleep(gatePause)
+		}
 		_ = srv.Close()
 	}()
 	if err := book.write("ready"); err != nil {

@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/coder/websocket"
 )
@@ -27,6 +26,7 @@ type server struct {
 	seen     []probe
 	received map[string]int64         // upload id → bytes so far
 	signals  map[string]chan struct{} // stream id → one signal for each step that the client allows
+	streams  int                      // event streams that are open
 }
 
 // probe is a request that a test marked, to find out where it went.
@@ -39,7 +39,7 @@ func newServer(user, prefix string) *server {
 	s := &server{user: user, prefix: prefix, instance: newID(), mux: http.NewServeMux(), received: map[string]int64{}, signals: map[string]chan struct{}{}}
 	for path, h := range map[string]http.HandlerFunc{
 		"": s.report, "ws": s.echo, "events": s.events, "go": s.step, "upload": s.upload, "upload-status": s.uploadStatus,
-		"download": s.download, "hostile": s.hostile, "seen": s.listSeen,
+		"download": s.download, "hostile": s.hostile, "hostile-ws": s.hostileWS, "seen": s.listSeen, "open": s.open,
 	} {
 		s.mux.HandleFunc(prefix+path, h)
 	}
@@ -143,6 +143,8 @@ func (s *server) step(_ http.ResponseWriter, r *http.Request) {
 func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	n, _ := strconv.Atoi(r.URL.Query().Get("n")) // 0 then
 	steps := s.signal(r.URL.Query().Get("id"))
+	s.count(1)
+	defer s.count(-1)
 	w.Header().Set("Content-Type", "text/event-stream")
 	flush := http.NewResponseController(w)
 	for i := range n {
@@ -155,6 +157,19 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+func (s *server) count(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.streams += n
+}
+
+// open is how many event streams are open.
+func (s *server) open(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	writeJSON(w, s.streams)
 }
 
 // upload answers with size and hash of what it got; uploadStatus says meanwhile how much that is.
@@ -212,7 +227,23 @@ func (s *server) download(w http.ResponseWriter, r *http.Request) {
 
 func random(seed byte) io.Reader { return rand.NewChaCha8([32]byte{seed}) }
 
-// hostile sends everything with which a server could reach beyond its own prefix.
+// plant adds everything to an answer with which a server could reach beyond its own prefix, and two cookies that it may set.
+func (s *server) plant(h http.Header) {
+	for _, line := range []string{
+		"edgehub=evil; Path=/", "edgehub-session=evil; Path=/", "__Host-edgehub=evil; Path=/; Secure", "__Host-edgehub-session=evil; Path=/; Secure",
+		"__Secure-edgehub=evil; Secure", "EDGEHUB=evil", " edgehub =evil", "_xsrf=evil; Path=/hub/",
+		"wide=evil; Path=/", "domain=evil; Domain=example.org; Path=" + s.prefix, "neighbour=evil; Path=/user/",
+		"good=yes; Path=" + s.prefix, "plain=yes",
+	} {
+		h.Add("Set-Cookie", line)
+	}
+	h.Set("Service-Worker-Allowed", "/")
+	h.Set("Clear-Site-Data", `"*"`)
+	h.Set("Strict-Transport-Security", "max-age=31536000")
+	h.Set("X-Own", "kept")
+}
+
+// hostile answers with ?code, early hints before, trailers after, and all of plant.
 func (s *server) hostile(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Add("Set-Cookie", "edgehub=early; Path=/")
@@ -220,24 +251,22 @@ func (s *server) hostile(w http.ResponseWriter, r *http.Request) {
 	h.Add("Link", "</style.css>; rel=preload")
 	w.WriteHeader(http.StatusEarlyHints)
 	h.Del("Link")
-	for _, line := range []string{
-		"edgehub-session=evil; Path=/", "__Host-edgehub-session=evil; Path=/; Secure", "__Secure-edgehub=evil; Secure", "EDGEHUB=evil", "_xsrf=evil; Path=/hub/",
-		"wide=evil; Path=/", "domain=evil; Domain=example.org; Path=" + s.prefix, "neighbour=evil; Path=/user/",
-		"good=yes; Path=" + s.prefix, "plain=yes",
-	} {
-		h.Add("Set-Cookie", line)
-	}
+	h.Del("Set-Cookie")
+	s.plant(h)
 	h.Set("Trailer", "Set-Cookie, X-Trailer")
-	h.Set("Service-Worker-Allowed", "/")
-	h.Set("Clear-Site-Data", `"*"`)
-	h.Set("Strict-Transport-Security", "max-age=31536000")
-	h.Set("X-Own", "kept")
 	if code, _ := strconv.Atoi(r.URL.Query().Get("code")); code != 0 {
 		w.WriteHeader(code)
 	}
-	_, _ = io.WriteString(w, "hostile ") // the client has left, then
+	_, _ = io.WriteString(w, "hostile ") // 204 and 304 have no body
 	_ = http.NewResponseController(w).Flush()
-	time.Sleep(time.Millisecond)
 	h["Set-Cookie"] = []string{"edgehub=trailer; Path=/"}
 	h.Set("X-Trailer", "evil")
+}
+
+// hostileWS does the same in the handshake of a WebSocket, and leaves.
+func (s *server) hostileWS(w http.ResponseWriter, r *http.Request) {
+	s.plant(w.Header())
+	if conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true}); err == nil {
+		_ = conn.CloseNow()
+	}
 }

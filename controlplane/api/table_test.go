@@ -1,0 +1,295 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/edgehub/edgehub/controlplane/hub"
+)
+
+const (
+	noCredentials = "Missing or invalid credentials."
+	noAccess      = "No access to resources or resources not found"
+)
+
+// userJSON is the model of a user who has no server, as somebody sees it who may see all.
+func userJSON(name string, admin bool, roles, lastActivity string) string {
+	return fmt.Sprintf(`{"kind":"user","name":%q,"user_info":null,"admin":%t,"roles":%s,"groups":[],"server":null,"pending":null,
+		"created":"<time>","last_activity":%s,"auth_state":null,"servers":{}}`, name, admin, roles, lastActivity)
+}
+
+// serverJSON is the model of a server of alice.
+func serverJSON(name, url, progress string, running bool, options, state string) string {
+	started := "null"
+	if running {
+		started = `"<time>"`
+	}
+	return fmt.Sprintf(`{"name":%[1]q,"display_name":%[1]q,"full_name":"alice/%[1]s","last_activity":"<time>","started":%[2]s,
+		"pending":null,"ready":%[3]t,"stopped":%[4]t,"url":%[5]q,"user_options":%[6]s,"progress_url":%[7]q,
+		"full_url":null,"full_progress_url":null,"state":%[8]s}`, name, started, running, !running, url, options, progress, state)
+}
+
+func tokenJSON(user, scopes, note, expires, used string) string {
+	return fmt.Sprintf(`{"id":"<token id>","kind":"api_token","roles":[],"scopes":%s,"created":"<time>","last_activity":%s,
+		"expires_at":%s,"note":%q,"session_id":null,"oauth_client":"JupyterHub","user":%q}`, scopes, used, expires, note, user)
+}
+
+// step is one request with what it answers: JSON if body is a pattern, JupyterHub's error if message is given, else nothing.
+type step struct {
+	who     string
+	request string
+	send    string
+	status  int
+	body    string
+	message string
+}
+
+// The story of two users and an administrator touches every route, with the answers of JupyterHub.
+func TestEveryEndpoint(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	secrets := map[string]string{"root": h.token(h.user("root", true)), "alice": h.token(h.user("alice", false)), "nobody": ""}
+	const plain, admin = `["user"]`, `["admin","user"]`
+	alice := userJSON("alice", false, plain, "null")
+	running := serverJSON("", "/user/alice/", "/hub/api/users/alice/server/progress", true, `{"profile":"big"}`, "null")
+	lab := serverJSON("srv", "/user/alice/srv/", "/hub/api/users/alice/servers/srv/progress", true, `{}`, "null")
+	narrow := `["read:servers!user=alice","read:users:groups!user=alice","read:users:name!user=alice"]`
+	withToken := func(model string) string { return strings.TrimSuffix(model, "}") + `,"token":"<secret>"}` }
+
+	seen := map[string]bool{}
+	for i, s := range []step{
+		{"nobody", "GET /hub/api", "", 200, `{"version":"` + hub.Version + `"}`, ""},
+		{"nobody", "GET /hub/api/", "", 200, `{"version":"` + hub.Version + `"}`, ""},
+		{"nobody", "GET /hub/api/health", "", 200, "", ""},
+		{"root", "GET /hub/api/info", "", 200, fmt.Sprintf(`{"version":%[1]q,"python":"","sys_executable":"",
+			"spawner":{"class":"edgehub","version":%[1]q},"authenticator":{"class":"edgehub","version":%[1]q}}`, hub.Version), ""},
+		{"alice", "GET /hub/api/info", "", 403, "", "Action is not authorized with current scopes; requires any of [read:hub]"},
+		{"nobody", "GET /hub/api/info", "", 403, "", noCredentials},
+		{"nobody", "GET /hub/api/user", "", 403, "", noCredentials},
+
+		// Unknown paths and methods.
+		{"root", "GET /hub/api/nothing", "", 404, "", "Not Found"},
+		{"root", "GET /hub/api/users/alice/nothing", "", 404, "", "Not Found"},
+		{"root", "PUT /hub/api/users", "", 405, "", "Method Not Allowed"},
+		{"root", "PATCH /hub/api/users/alice/server", "", 405, "", "Method Not Allowed"},
+		{"root", "DELETE /hub/api/health", "", 405, "", "Method Not Allowed"},
+		{"root", "POST /hub/api/", "", 405, "", "Method Not Allowed"},
+
+		// Users.
+		{"root", "GET /hub/api/users", "", 200, "[" + alice + "," + userJSON("root", true, admin, "null") + "]", ""},
+		{"alice", "GET /hub/api/users", "", 403, "", "Action is not authorized with current scopes; requires any of [list:users]"},
+		{"root", "GET /hub/api/users?state=bogus", "", 400, "", "Unrecognized state filter: 'bogus'"},
+		{"root", "GET /hub/api/users?limit=x", "", 400, "", "Invalid argument type, offset and limit must be integers"},
+		{"root", "POST /hub/api/users", `{"usernames":["Bob","carol","alice"]}`, 201,
+			"[" + userJSON("bob", false, plain, "null") + "," + userJSON("carol", false, plain, "null") + "]", ""},
+		{"root", "POST /hub/api/users", `{"usernames":["bob","alice"]}`, 409, "", "All 2 users already exist"},
+		{"root", "POST /hub/api/users", `{"usernames":[]}`, 400, "", "Must specify at least one user to create"},
+		{"root", "POST /hub/api/users", "", 400, "", "Must specify at least one user to create"},
+		{"root", "POST /hub/api/users", `{"usernames":["ok","not ok"]}`, 400, "", "Invalid username: not ok"},
+		{"root", "POST /hub/api/users", `{"usernames":["a/b","hub"]}`, 400, "", "Invalid usernames: a/b, hub"},
+		{"root", "POST /hub/api/users", `{"usernames":"bob"}`, 400, "", "usernames has the wrong type: got a JSON string."},
+		{"root", "POST /hub/api/users", `{"usernames"`, 400, "", "Invalid JSON in body of request"},
+		{"root", "GET /hub/api/users/alice", "", 200, alice, ""},
+		{"root", "GET /hub/api/users/nobody", "", 404, "", "No such user: nobody"},
+		{"alice", "GET /hub/api/users/bob", "", 404, "", noAccess},
+		{"alice", "GET /hub/api/users/nobody", "", 404, "", noAccess},
+		{"root", "POST /hub/api/users/dave", `{"admin":true}`, 201, userJSON("dave", true, admin, "null"), ""},
+		{"root", "POST /hub/api/users/dave", "", 409, "", "User dave already exists"},
+		{"root", "POST /hub/api/users/not%20ok", "", 400, "", "Invalid username: not ok"},
+		{"root", "POST /hub/api/users/erin", `{"admin":"yes"}`, 400, "", "admin has the wrong type: got a JSON string."},
+		{"root", "POST /hub/api/users/erin", `{"password":"short"}`, 400, "", "A password must have 8 to 1024 characters."},
+		{"root", "PATCH /hub/api/users/dave", `{"admin":false,"groups":["g"]}`, 200,
+			strings.Replace(userJSON("dave", false, plain, "null"), `"groups":[]`, `"groups":["g"]`, 1), ""},
+		{"root", "PATCH /hub/api/users/dave", `{"name":"david"}`, 400, "", "Invalid JSON keys: name can not be changed here"},
+		{"root", "PATCH /hub/api/users/dave", `{"admin":1}`, 400, "", "admin has the wrong type"},
+		{"root", "PATCH /hub/api/users/nobody", `{}`, 404, "", "No such user: nobody"},
+		{"alice", "PATCH /hub/api/users/alice", `{"admin":true}`, 403, "",
+			"Action is not authorized with current scopes; requires any of [admin:users]"},
+		{"root", "DELETE /hub/api/users/dave", "", 204, "", ""},
+		{"root", "DELETE /hub/api/users/dave", "", 404, "", "No such user: dave"},
+		{"root", "DELETE /hub/api/users/root", "", 400, "", "Cannot delete yourself!"},
+
+		// Tokens.
+		{"alice", "POST /hub/api/users/alice/tokens", `{"note":"for scripts","expires_in":3600,"scopes":["read:servers!user=alice"]}`, 201,
+			withToken(tokenJSON("alice", narrow, "for scripts", `"<time>"`, "null")), ""},
+		{"root", "POST /hub/api/users/bob/tokens", `{"scopes":["list:users"]}`, 400, "",
+			"Not assigning requested scopes list:users, read:users:name: bob does not have them."},
+		{"alice", "POST /hub/api/users/alice/tokens", `{"scopes":["nope"]}`, 400, "", `scope "nope" does not exist`},
+		{"alice", "POST /hub/api/users/alice/tokens", `{"roles":["nope"]}`, 400, "", `role "nope" does not exist`},
+		{"alice", "POST /hub/api/users/alice/tokens", `{"expires_in":-1}`, 400, "",
+			"expires_in must be a positive number of seconds, at most ten years."},
+		{"alice", "POST /hub/api/users/alice/tokens", `{"expires_in":"1"}`, 400, "", "expires_in has the wrong type: got a JSON string."},
+		{"alice", "POST /hub/api/users/bob/tokens", "", 404, "", noAccess},
+		{"nobody", "POST /hub/api/users/bob/tokens", "", 403, "", noCredentials},
+		{"alice", "GET /hub/api/users/alice/tokens/a0", "", 404, "", "No such token a0 for user alice"},
+		{"alice", "DELETE /hub/api/users/alice/tokens/a0", "", 404, "", "No such token a0 for user alice"},
+
+		// Servers.
+		{"alice", "GET /hub/api/users/alice/server/progress", "", 400, "", "alice is not starting"},
+		{"alice", "GET /hub/api/users/alice/servers/srv", "", 404, "", "alice has no server named 'srv'"},
+		{"alice", "GET /hub/api/users/alice/servers/srv/progress", "", 404, "", "alice has no server named 'srv'"},
+		{"alice", "DELETE /hub/api/users/alice/servers/srv", "", 404, "", "alice has no server named 'srv'"},
+		{"alice", "POST /hub/api/users/alice/servers/Not-OK", "", 400, "", "Invalid server_name: 'Not-OK'"},
+		{"alice", "POST /hub/api/users/alice/server", `{"user_options":[1]}`, 400, "", "user_options must be an object"},
+		{"alice", "POST /hub/api/users/alice/server", `[1]`, 400, "", "The body has the wrong type: got a JSON array."},
+		{"alice", "POST /hub/api/users/bob/server", "", 404, "", noAccess},
+		{"root", "POST /hub/api/users/nobody/server", "", 404, "", "No such user: nobody"},
+		{"alice", "POST /hub/api/users/alice/server", `{"profile":"big"}`, 201, "", ""},
+		{"alice", "POST /hub/api/users/alice/server", "", 400, "", "alice is already running"},
+		{"alice", "GET /hub/api/users/alice/server", "", 200, running, ""},
+		{"root", "GET /hub/api/users/alice/server", "", 200, strings.Replace(running, `"state":null`, `"state":{"pid":1001}`, 1), ""},
+		{"alice", "GET /hub/api/users/alice/servers/", "", 404, "", "Not Found"},
+		{"alice", "POST /hub/api/users/alice/servers/srv", "", 201, "", ""},
+		{"alice", "POST /hub/api/users/alice/servers/srv", "", 400, "", "alice:srv is already running"},
+		{"alice", "GET /hub/api/users/alice/servers/srv", "", 200, lab, ""},
+		{"alice", "POST /hub/api/users/alice/activity", `{"servers":{"srv":{"last_activity":"2020-01-01T00:00:00Z"}}}`, 200, "", ""},
+		{"alice", "POST /hub/api/users/alice/activity", `{}`, 400, "", "body must contain at least one of `last_activity` or `servers`"},
+		{"alice", "POST /hub/api/users/alice/activity", `{"servers":{"zz":{"last_activity":"2020-01-01T00:00:00Z"}}}`, 400, "",
+			"No such server 'zz' for user alice"},
+		{"alice", "POST /hub/api/users/bob/activity", `{"last_activity":"2020-01-01T00:00:00Z"}`, 404, "", noAccess},
+		{"alice", "DELETE /hub/api/users/alice/servers/srv", "", 204, "", ""},
+		{"alice", "DELETE /hub/api/users/alice/server", "", 204, "", ""},
+		{"alice", "DELETE /hub/api/users/alice/server", "", 204, "", ""},
+		{"alice", "GET /hub/api/users/alice/server", "", 200,
+			serverJSON("", "/user/alice/", "/hub/api/users/alice/server/progress", false, `{"profile":"big"}`, "null"), ""},
+		{"alice", "GET /hub/api/users/alice/server/progress", "", 400, "", "alice is not starting"},
+
+		// Edges.
+		{"nobody", "POST /hub/api/edge/exchange", `{"token":"` + secrets["alice"] + `"}`, 200, `{"edge_token":"<text>","expires_in":3600}`, ""},
+		{"nobody", "POST /hub/api/edge/exchange", `{"token":"00000000000000000000000000000000"}`, 403, "", noCredentials},
+		{"nobody", "POST /hub/api/edge/exchange", `{}`, 400, "", "The body must have a token."},
+		{"nobody", "POST /hub/api/edge/renew", `{"token":"x"}`, 403, "", "The edge token is not valid."},
+		{"nobody", "POST /hub/api/edge/renew", "", 400, "", "The body must have a token."},
+	} {
+		method, path, _ := strings.Cut(s.request, " ")
+		a := h.do(method, path, s.send, as(secrets[s.who]))
+		a.what = fmt.Sprintf("step %d: %s as %s with %s", i, s.request, s.who, s.send)
+		switch {
+		case s.message != "":
+			a.wantError(s.status, s.message)
+		case s.body != "":
+			a.wantJSON(s.status, s.body)
+		default:
+			if a.want(s.status); a.body != "" {
+				t.Errorf("%s has a body: %s", a.what, a.body)
+			}
+		}
+		for name, want := range map[string]string{
+			"X-Jupyterhub-Version": hub.Version, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
+			"Content-Security-Policy": "frame-ancestors 'none'; default-src 'none'",
+		} {
+			if got := a.header.Get(name); got != want {
+				t.Errorf("%s: %s is %q, want %q", a.what, name, got, want)
+			}
+		}
+		if (method == "POST" || s.status == 202) && strings.Contains(path, "/server") && s.status < 300 && a.header.Get("Content-Type") != "text/plain" {
+			t.Errorf("%s has content type %q", a.what, a.header.Get("Content-Type"))
+		}
+		wantCORS := ""
+		if s.request == "GET /hub/api" || s.request == "GET /hub/api/" {
+			wantCORS = "*"
+		}
+		if cors := a.header.Get("Access-Control-Allow-Origin"); cors != wantCORS {
+			t.Errorf("%s allows origin %q", a.what, cors)
+		}
+		seen[routeOf(h, method, path)] = true
+	}
+	for _, rt := range (&API{Options: h.opts}).table() {
+		if !seen[rt.pattern] && !strings.Contains(rt.pattern, "/tokens") {
+			t.Errorf("the story has no request for %s", rt.pattern)
+		}
+	}
+}
+
+// routeOf is the pattern that a request goes to.
+func routeOf(h *testHub, method, path string) string {
+	mux := http.NewServeMux()
+	for _, rt := range (&API{Options: h.opts}).table() {
+		mux.HandleFunc(rt.pattern, func(http.ResponseWriter, *http.Request) {})
+	}
+	r, _ := http.NewRequest(method, h.url+path, nil)
+	_, pattern := mux.Handler(r)
+	return pattern
+}
+
+func TestWritesOfTheTableAreThere(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	root := as(h.token(h.user("root", true)))
+	h.do("POST", "/hub/api/users/bob", `{"password":"correct horse"}`, root).want(201)
+	if _, err := h.accounts.Authenticate(t.Context(), "bob", "correct horse"); err != nil {
+		t.Errorf("the new user cannot sign in: %v", err)
+	}
+	h.do("PATCH", "/hub/api/users/bob", `{"password":"battery staple"}`, root).want(200)
+	if _, err := h.accounts.Authenticate(t.Context(), "bob", "battery staple"); err != nil {
+		t.Errorf("the new password does not work: %v", err)
+	}
+	if _, err := h.accounts.Authenticate(t.Context(), "bob", "correct horse"); err == nil {
+		t.Error("the old password works")
+	}
+}
+
+func TestDeleteUserStopsItsServersAndEndsItsTokens(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	root, bob := as(h.token(h.user("root", true))), h.user("bob", false)
+	secret := h.token(bob)
+	h.running(bob, "")
+	h.running(bob, "srv")
+	h.do("DELETE", "/hub/api/users/bob", "", root).want(204)
+	h.runtime.set(func(rt *runtime) {
+		if len(rt.live) != 0 {
+			t.Errorf("instances are left: %v", rt.live)
+		}
+	})
+	h.do("GET", "/hub/api/user", "", as(secret)).wantError(403, noCredentials)
+
+	again := h.user("bob", false)
+	h.do("GET", "/hub/api/user", "", as(secret)).wantError(403, noCredentials)
+	var model struct {
+		Servers map[string]any `json:"servers"`
+	}
+	h.do("GET", "/hub/api/users/bob?include_stopped_servers", "", as(h.token(again))).want(200).into(&model)
+	if len(model.Servers) != 0 {
+		t.Errorf("the new bob has the old one's servers: %v", model.Servers)
+	}
+}
+
+func TestDeleteUserWhoseServerDoesNotEnd(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	root, bob := as(h.token(h.user("root", true))), h.user("bob", false)
+	h.running(bob, "")
+	gate := make(chan struct{})
+	h.runtime.set(func(rt *runtime) { rt.stop = gate })
+	start := time.Now()
+	h.do("DELETE", "/hub/api/users/bob", "", root).wantError(400, "bob's server is in the process of stopping, please wait.")
+	if took := time.Since(start); took < slowStop {
+		t.Errorf("gave up after %s", took)
+	}
+	close(gate)
+	h.await("bob", "", hub.Stopped)
+	h.do("DELETE", "/hub/api/users/bob", "", root).want(204)
+}
+
+func TestTimesHaveSixDigitsOrNone(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		nanos int
+		want  any
+	}{
+		{0, "2026-11-23T11:06:40Z"}, {999, "2026-11-23T11:06:40Z"}, {35_244_000, "2026-11-23T11:06:40.035244Z"},
+		{500_000_000, "2026-11-23T11:06:40.500000Z"}, {1000, "2026-11-23T11:06:40.000001Z"},
+	} {
+		at := time.Date(2026, 11, 23, 12, 6, 40, test.nanos, time.FixedZone("", 3600))
+		if got := timestamp(at); got != test.want {
+			t.Errorf("timestamp(%s) = %v, want %v", at, got, test.want)
+		}
+	}
+	if got := timestamp(time.Time{}); got != nil {
+		t.Errorf("timestamp of no time = %v", got)
+	}
+}

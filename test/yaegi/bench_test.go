@@ -1,0 +1,51 @@
+package yaegi
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/edgehub/edgehub/plugin"
+	"github.com/edgehub/edgehub/plugin/edgetest"
+)
+
+// BenchmarkRequest is one GET of a signed-in browser to a running server, compiled and interpreted, with the server's own
+// answer and the loopback included in both.
+func BenchmarkRequest(b *testing.B) {
+	compiled := func(t testing.TB, o edgetest.Options) http.Handler {
+		c := plugin.CreateConfig()
+		c.Etcd, c.Prefix, c.Hub = o.Etcd, o.Prefix, o.Hub
+		h, err := plugin.New(context.Background(), nil, c, "bench")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	for name, make := range map[string]edgetest.Maker{"compiled": compiled, "interpreted": load(b).make} {
+		b.Run(name, func(b *testing.B) {
+			w := edgetest.NewWorld(b, edgetest.SharedEtcd(b))
+			w.PutRoute(edgetest.Route("alice", edgetest.Backend(b, func(rw http.ResponseWriter, _ *http.Request) {
+				_, _ = rw.Write([]byte("hello"))
+			}).URL))
+			w.Start(make)
+			r := httptest.NewRequest("GET", "http://"+w.Addr+"/user/alice/api/kernels/0a1b2c3d?t=1", nil)
+			for k, v := range map[string]string{
+				"Accept": "*/*", "Accept-Encoding": "gzip", "Accept-Language": "en", "Referer": "http://" + w.Addr + "/user/alice/lab",
+				"Cookie":     "_xsrf=2|0123|4567; username-hub=abc; edgehub=" + w.TokenOf("alice"),
+				"User-Agent": "Mozilla/5.0 (X11; Linux x86_64)", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "X-XSRFToken": "2|0123|4567",
+			} {
+				r.Header.Set(k, v)
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				rec := httptest.NewRecorder()
+				w.Edge.ServeHTTP(rec, r)
+				if rec.Code != 200 {
+					b.Fatal(rec.Code, rec.Body)
+				}
+			}
+		})
+	}
+}
