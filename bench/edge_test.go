@@ -46,7 +46,7 @@ func BenchmarkRequest(b *testing.B) {
 	})
 	cookie := "edgehub=" + w.TokenOf("user7")
 	for _, side := range []struct{ name, url string }{
-		{"direct", server.URL}, {"plain-proxy", plain.URL}, {"edge", w.Front.URL},
+		{"direct", server.URL}, {"plain-proxy", plain.URL}, {"edge", "http://" + w.Addr},
 	} {
 		b.Run(side.name, func(b *testing.B) { measure(b, side.url+"/user/user7/x", cookie) })
 	}

@@ -39,20 +39,13 @@ type Options struct {
 
 // validate checks the options and fills in what follows from others.
 func (o *Options) validate() error {
-	if len(o.Etcd) == 0 {
-		return hub.Errorf(hub.Invalid, "No etcd given. Name its endpoints with --etcd http://HOST:2379.")
+	if err := CheckEtcd(o.Etcd); err != nil {
+		return err
 	}
-	for _, e := range o.Etcd {
-		u, err := url.Parse(e)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "unix" {
-			return hub.Errorf(hub.Invalid, "%q is not an etcd endpoint. Write http://HOST:2379, https://HOST:2379 or unix:///PATH.", e)
-		}
+	if err := CheckPublicURL(o.PublicURL); err != nil {
+		return err
 	}
 	if o.PublicURL != "" {
-		u, err := url.Parse(o.PublicURL)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
-			return hub.Errorf(hub.Invalid, "%q is not a public URL. Write https://HOST with nothing behind it.", o.PublicURL)
-		}
 		o.PublicURL = strings.TrimSuffix(o.PublicURL, "/") + "/"
 	}
 	if o.APIURL == "" {
@@ -62,5 +55,31 @@ func (o *Options) validate() error {
 		o.APIURL = o.PublicURL + "hub/api"
 	}
 	o.APIURL = strings.TrimSuffix(o.APIURL, "/")
+	return nil
+}
+
+// CheckEtcd refuses what is not a list of etcd endpoints.
+func CheckEtcd(endpoints []string) error {
+	if len(endpoints) == 0 {
+		return hub.Errorf(hub.Invalid, "No etcd given. Name its endpoints with --etcd http://HOST:2379.")
+	}
+	for _, e := range endpoints {
+		u, err := url.Parse(e)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "unix" {
+			return hub.Errorf(hub.Invalid, "%q is not an etcd endpoint. Write http://HOST:2379, https://HOST:2379 or unix:///PATH.", e)
+		}
+	}
+	return nil
+}
+
+// CheckPublicURL refuses what is neither empty nor the origin of a hub.
+func CheckPublicURL(public string) error {
+	if public == "" {
+		return nil
+	}
+	u, err := url.Parse(public)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
+		return hub.Errorf(hub.Invalid, "%q is not a public URL. Write https://HOST with nothing behind it.", public)
+	}
 	return nil
 }

@@ -39,8 +39,13 @@ func follow(t *testing.T, table store.Table[thing], idPrefix string, hook func(s
 	}()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-done; !errors.Is(err, context.Canceled) {
-			t.Errorf("Watch returned %v after its context ended, want the context's error", err)
+		select {
+		case err := <-done:
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("Watch returned %v after its context ended, want the context's error", err)
+			}
+		case <-time.After(Patience):
+			t.Error("Watch does not return after its context ended")
 		}
 	})
 	return f
