@@ -159,7 +159,7 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 		APIURL: c.opts.APIURL, PublicURL: c.opts.PublicURL, StartTimeout: c.opts.StartTimeout, ReadyTimeout: c.opts.ReadyTimeout,
 	})
 	xsrf := web.XSRF{MAC: signing.MAC}
-	html, err := pages.New(pages.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log})
+	html, err := pages.New(pages.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Version: c.opts.Version})
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,9 @@ type Options struct {
 	StartTimeout   time.Duration
 	ReadyTimeout   time.Duration
 	Spawner        local.Options
-	Log            *slog.Logger
+	// Version is edgehub's, for people to see.
+	Version string
+	Log     *slog.Logger
 }
 
 // validate checks the options and fills in what follows from others.
@@ -65,7 +67,7 @@ func CheckEtcd(endpoints []string) error {
 	}
 	for _, e := range endpoints {
 		u, err := url.Parse(e)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "unix" {
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "unix" || u.Scheme != "unix" && u.Host == "" {
 			return hub.Errorf(hub.Invalid, "%q is not an etcd endpoint. Write http://HOST:2379, https://HOST:2379 or unix:///PATH.", e)
 		}
 	}

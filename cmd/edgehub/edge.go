@@ -1,10 +1,9 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
+	"github.com/edgehub/edgehub/controlplane"
 	"github.com/edgehub/edgehub/controlplane/front"
 	"github.com/edgehub/edgehub/routes"
 )
@@ -22,8 +21,12 @@ plugin, compiled. It reads routes, keys and revocations from etcd and finds the 
 		if err != nil {
 			return err
 		}
-		if len(s.Etcd) == 0 {
-			return fmt.Errorf("no etcd given. Name its endpoints with --etcd http://HOST:2379")
+		// The plugin itself never refuses to start: it would answer every request with 503.
+		if err := controlplane.CheckEtcd(s.Etcd); err != nil {
+			return err
+		}
+		if err := controlplane.CheckPublicURL(s.PublicURL); err != nil {
+			return err
 		}
 		l, err := listen(s.Listen)
 		if err != nil {

@@ -71,7 +71,7 @@ func runHub(cmd *cobra.Command, s settings) error {
 func (s *settings) controlPlane(log *slog.Logger) (controlplane.Options, error) {
 	opts := controlplane.Options{
 		Etcd: s.Etcd, Prefix: s.Prefix, PublicURL: s.PublicURL, APIURL: s.APIURL, CleanupServers: s.CleanupServers,
-		StartTimeout: s.Spawner.StartTimeout, ReadyTimeout: s.Spawner.ReadyTimeout, Spawner: s.spawner(), Log: log,
+		StartTimeout: s.Spawner.StartTimeout, ReadyTimeout: s.Spawner.ReadyTimeout, Spawner: s.spawner(), Log: log, Version: version,
 	}
 	if s.Admin != "" {
 		name, err := hub.ParseUserName(s.Admin)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,7 +25,10 @@ import (
 	"github.com/edgehub/edgehub/routes"
 )
 
-func TestMain(m *testing.M) { storetest.Main(m) }
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8") // the longest tests wait for the API's own pauses
+	storetest.Main(m)
+}
 
 // testHub is the API over a real store, with servers in memory.
 type testHub struct {

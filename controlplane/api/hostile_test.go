@@ -34,7 +34,7 @@ func TestHostileBodies(t *testing.T) {
 		"too large":         `{"note":"` + long + `"}`,
 		"NUL":               "\x00",
 		"wrong types":       `{"usernames":7,"admin":"x","note":7,"expires_in":"x","scopes":7,"servers":7,"user_options":7,"token":7,"last_activity":7,"groups":7}`,
-		"wrong inner types": `{"usernames":[7],"scopes":[{}],"servers":{"":7},"user_options":[],"groups":[7],"token":[]}`,
+		"wrong inner types": `{"admin":{},"usernames":[7],"scopes":[{}],"servers":{"":7},"user_options":[],"groups":[7],"token":[]}`,
 		"huge number":       `{"expires_in":1e400,"admin":1e400,"user_options":1e400,"usernames":1e400,"last_activity":1e400,"token":1e400}`,
 		"too many names":    toJSON(map[string]any{"usernames": names, "token": 1, "last_activity": 1, "note": 1, "admin": 1, "user_options": 1}),
 	}
@@ -88,7 +88,7 @@ func TestHostileNames(t *testing.T) {
 				if a.status < 400 && a.status/100 != 3 || a.status >= 500 || known && a.status != 409 {
 					t.Errorf("%s users/%s%s = %d %s", method, name, rest, a.status, a.body)
 				}
-				if strings.ContainsAny(a.body, "\x00\r\u202e") {
+				if strings.ContainsAny(a.body, "\x00\r\n") {
 					t.Errorf("%s users/%s%s echoes control characters: %q", method, name, rest, a.body)
 				}
 			}

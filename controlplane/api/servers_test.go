@@ -10,7 +10,7 @@ import (
 	"github.com/edgehub/edgehub/controlplane/hub"
 )
 
-func TestStartAndStopThatTakeLong(t *testing.T) {
+func TestStartThatTakesLong(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	alice := h.user("alice", false)
@@ -31,9 +31,17 @@ func TestStartAndStopThatTakeLong(t *testing.T) {
 	}
 	h.runtime.set(func(rt *runtime) { rt.status = http.StatusOK })
 	h.await("alice", "", hub.Running)
+}
 
+func TestStopThatTakesLong(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	alice := h.user("alice", false)
+	secret := as(h.token(alice))
+	h.running(alice, "")
 	gate := make(chan struct{})
 	h.runtime.set(func(rt *runtime) { rt.stop = gate })
+	var all sync.WaitGroup
 	for range 2 {
 		all.Go(func() {
 			if a := h.do("DELETE", "/hub/api/users/alice/server", "", secret).want(202); a.body != "" {

@@ -35,13 +35,13 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 	}
 	if p.XSRF.Check(r, sessionID(old)) != nil {
 		view.Error = "Login form invalid or expired. Try again."
-		return p.refuseLogin(w, r, view)
+		return p.refuseLogin(w, r, old, view)
 	}
 	u, err := p.Accounts.Authenticate(r.Context(), view.Username, r.PostFormValue("password"))
 	if hub.KindOf(err) == hub.Unauthenticated {
 		p.Log.Info("sign-in refused", "user", hub.Clip(view.Username))
 		view.Error = "Invalid username or password"
-		return p.refuseLogin(w, r, view)
+		return p.refuseLogin(w, r, old, view)
 	}
 	if err != nil {
 		return err
@@ -70,8 +70,9 @@ func sessionID(c *account.Caller) string {
 	return c.Session.ID
 }
 
-func (p *Pages) refuseLogin(w http.ResponseWriter, r *http.Request, view LoginView) error {
-	view.Page = p.page(w, r, nil)
+// refuseLogin shows the form again, for whoever is signed in: its XSRF token must fit the session that the next try comes with.
+func (p *Pages) refuseLogin(w http.ResponseWriter, r *http.Request, old *account.Caller, view LoginView) error {
+	view.Page = p.page(w, r, old)
 	return p.render.Render(w, http.StatusForbidden, LoginPage, view)
 }
 
@@ -128,9 +129,15 @@ func (p *Pages) logout(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, "/hub/login")
 }
 
-// forget deletes our cookies in the browser.
+// forget deletes our cookies in the browser, those that it sent: a form of another site, which comes without them, must sign
+// nobody out (threat T55).
 func (p *Pages) forget(w http.ResponseWriter, r *http.Request) {
-	web.SetCookie(w, r, web.SessionCookie, "", -1)
-	web.SetCookie(w, r, web.EdgeCookie, "", -1)
-	http.SetCookie(w, &http.Cookie{Name: "_xsrf", Path: "/hub/", MaxAge: -1})
+	for _, name := range []string{web.SessionCookie, web.EdgeCookie} {
+		if len(r.CookiesNamed(web.CookieName(r, name))) > 0 {
+			web.SetCookie(w, r, name, "", -1)
+		}
+	}
+	if len(r.CookiesNamed("_xsrf")) > 0 {
+		http.SetCookie(w, &http.Cookie{Name: "_xsrf", Path: "/hub/", MaxAge: -1, Secure: web.Secure(r), SameSite: http.SameSiteLaxMode})
+	}
 }

@@ -24,6 +24,8 @@ type Options struct {
 	Servers  *spawn.Manager
 	XSRF     web.XSRF
 	Log      *slog.Logger
+	// Version is edgehub's, for the footer.
+	Version string
 }
 
 // Pages are the handlers of the hub's pages.
@@ -72,13 +74,24 @@ func New(opts Options) (http.Handler, error) {
 	} {
 		mux.Handle(pattern, adapter.Handle(topLevelOnly(h)))
 	}
-	return mux, nil
+	return headers(mux), nil
+}
+
+// headers sets what every answer carries, also redirects, errors and those of the mux itself. Pages allow themselves more.
+func headers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-JupyterHub-Version", hub.Version)
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
 }
 
 // topLevelOnly refuses hub pages to scripts and frames: on one origin a user's page could otherwise read them (threat T54).
 func topLevelOnly(next web.Handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		w.Header().Set("X-JupyterHub-Version", hub.Version)
 		if dest := r.Header.Get("Sec-Fetch-Dest"); strings.HasPrefix(r.URL.Path, "/hub") && dest != "" && dest != "document" {
 			return hub.Errorf(hub.Forbidden, "This page can only be opened in a window of its own.")
 		}
@@ -149,14 +162,13 @@ func toLogin(w http.ResponseWriter, r *http.Request) error {
 
 func redirect(w http.ResponseWriter, to string) error {
 	w.Header().Set("Location", to)
-	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusFound)
 	return nil
 }
 
 // page is what every view embeds.
 func (p *Pages) page(w http.ResponseWriter, r *http.Request, c *account.Caller) Page {
-	page := Page{HubVersion: hub.Version}
+	page := Page{HubVersion: p.Version}
 	session := ""
 	if c != nil {
 		page.User, page.Admin, session = string(c.User.Name), c.User.Admin, c.Session.ID

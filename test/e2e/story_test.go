@@ -48,7 +48,7 @@ func newStory(t *testing.T, e env.Edge) *story {
 	_, err := os.Stat(filepath.Join(bin, "jupyter-lab"))
 	s := &story{lab: err == nil, held: filepath.Join(t.TempDir(), "held")}
 	path := s.gate(t, bin) + string(os.PathListSeparator) + bin + string(os.PathListSeparator) + os.Getenv("PATH")
-	s.World = env.Up(t, env.Options{Edge: e, Jupyter: true, Config: fmt.Sprintf("spawner: {environment: {PATH: %q}}", path)})
+	s.World = env.Up(t, env.Options{Edge: e, Jupyter: true, Config: fmt.Sprintf("spawner: {environment: {PATH: %q, JUPYTERHUB_SINGLEUSER_APP: notebook.notebookapp.NotebookApp}}", path)})
 	password, err := os.ReadFile(filepath.Join(s.Data, "admin-password"))
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -65,14 +66,21 @@ func (p *Process) Launch() {
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = p.env, p.dir, log, log
 	// It dies with the tests, also when those are killed, and gets no Ctrl-C that is meant for them.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		p.t.Fatalf("start %s: %s", p.name, err)
-	}
-	done := make(chan struct{})
+	started, done := make(chan error), make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = cmd.Wait() // ProcessState says the same
+		// Pdeathsig is about the thread that starts the process: it has to live as long.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // ProcessState says the same
+		}
 	}()
+	if err := <-started; err != nil {
+		p.t.Fatalf("start %s: %s", p.name, err)
+	}
 	p.cmd, p.done = cmd, done
 }
 
