@@ -22,16 +22,12 @@ func newCache(max int) *cache {
 	return &cache{items: make(map[string]cached), max: max}
 }
 
-// get returns the value of key, or nil.
-func (c *cache) get(key string, now int64) any {
+// lookup returns the value of key, or nil. What has ended is left for shrink to remove.
+func lookup(c *cache, key string, now int64) any {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	it, ok := c.items[key]
-	if !ok {
-		return nil
-	}
+	it := c.items[key]
+	c.mu.Unlock()
 	if it.until <= now {
-		delete(c.items, key)
 		return nil
 	}
 	return it.value

@@ -122,11 +122,8 @@ func parseAddress(raw string) (*address, error) {
 // normalHost is host as browsers write it in an origin: lower case, without the scheme's own port.
 func normalHost(scheme, host string) string {
 	host = strings.ToLower(host)
-	switch scheme {
-	case "http":
-		return strings.TrimSuffix(host, ":80")
-	case "https":
+	if scheme == "https" {
 		return strings.TrimSuffix(host, ":443")
 	}
-	return host
+	return strings.TrimSuffix(host, ":80")
 }

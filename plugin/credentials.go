@@ -32,7 +32,7 @@ type identity struct {
 
 // identify finds the bearer of a request. A header counts before a cookie, as in JupyterHub; a header that is not valid
 // does not spoil a valid cookie, because programs behind the edge send tokens of their own from the visitor's browser.
-func (s *shared) identify(r *http.Request, f *found, secure bool) (*identity, int) {
+func identify(s *shared, r *http.Request, f *found, secure bool, now int64) (*identity, int) {
 	token, problem := headerToken(r)
 	if problem != nobody {
 		return nil, problem
@@ -47,14 +47,14 @@ func (s *shared) identify(r *http.Request, f *found, secure bool) (*identity, in
 	}
 	outcome := nobody
 	if token != "" && !ofServer(token, f.route) {
-		claims, problem := s.headerClaims(token, f)
+		claims, problem := headerClaims(s, token, f, now)
 		if problem == somebody {
 			return &identity{claims: claims}, somebody
 		}
 		outcome = problem
 	}
 	if cookie != "" {
-		if claims := s.verify(cookie, f.keys, f.keyGen); claims != nil {
+		if claims := verify(s, cookie, f, now); claims != nil {
 			return &identity{claims: claims, cookie: name, token: cookie}, somebody
 		}
 	}
@@ -106,9 +106,9 @@ func cookieValue(headers []string, name string) (string, int) {
 }
 
 // headerClaims says who bears a token from a header: an edge token, or an API token that the control plane exchanges.
-func (s *shared) headerClaims(token string, f *found) (*routes.Claims, int) {
+func headerClaims(s *shared, token string, f *found, now int64) (*routes.Claims, int) {
 	if routes.IsEdgeToken(token) {
-		if claims := s.verify(token, f.keys, f.keyGen); claims != nil {
+		if claims := verify(s, token, f, now); claims != nil {
 			return claims, somebody
 		}
 		return nil, nobody
@@ -128,9 +128,9 @@ func apiTokenShape(token string) bool {
 }
 
 // verify returns the claims of an edge token that is valid and not revoked, or nil.
-func (s *shared) verify(token string, keys map[string]*routes.Key, keyGen int64) *routes.Claims {
-	claims := s.verdicts.check(token, keys, keyGen, s.now())
-	if claims == nil || s.state.revoked(claims) != notRevoked {
+func verify(s *shared, token string, f *found, now int64) *routes.Claims {
+	claims := s.verdicts.check(token, f.keys, f.keyGen, now)
+	if claims == nil || revoked(s.state, claims) != notRevoked {
 		return nil
 	}
 	return claims
@@ -154,7 +154,7 @@ type verdict struct {
 func newVerdicts() *verdicts { return &verdicts{known: newCache(cacheSize)} }
 
 func (v *verdicts) check(token string, keys map[string]*routes.Key, keyGen, now int64) *routes.Claims {
-	if known, ok := v.known.get(token, now).(*verdict); ok && known.keyGen == keyGen {
+	if known, ok := lookup(v.known, token, now).(*verdict); ok && known.keyGen == keyGen {
 		return known.claims
 	}
 	claims, err := routes.VerifyToken(token, keys, now)

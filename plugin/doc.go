@@ -10,9 +10,11 @@
 // cookies. Before the first complete list every request is answered with 503; after it the edge fails static on routes
 // and closed on tokens.
 //
-// The reading order is config.go, edge.go (one request from top to bottom), credentials.go, forward.go, filter.go; then
-// watcher.go and state.go (where the table comes from), live.go (how open connections are cut), shared.go (lifecycle).
+// The reading order is config.go, edge.go and pass.go (one request from top to bottom), credentials.go, forward.go,
+// filter.go; then watcher.go and state.go (where the table comes from), live.go (how open connections are cut), shared.go
+// (lifecycle).
 //
 // The code runs under Yaegi 0.16.1 as well as compiled and keeps to the smaller Go that it speaks: standard library up to
-// Go 1.22 plus the routes package, no generics, and callbacks wrapped in functions.
+// Go 1.22 plus the routes package, no generics, and callbacks wrapped in functions. What Yaegi quietly reads differently is
+// kept out by TestNothingThatYaegiReadsDifferently, and looked for by test/yaegi.
 package plugin

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/edgehub/edgehub/routes"
 )
@@ -43,8 +44,7 @@ func (e *Edge) Ready() bool {
 	if e.shared == nil {
 		return false
 	}
-	ready, _ := e.shared.state.ready()
-	return ready
+	return e.shared.state.whyNotReady() == ""
 }
 
 // Close gives up the shared watcher at once, without lingering; the last Close of a configuration ends its open
@@ -62,20 +62,27 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		notReady(w, r, e.wrong)
 		return
 	}
-	if ready, why := s.state.ready(); !ready {
-		notReady(w, r, why)
-		return
-	}
-	if !acceptable(w, r) {
-		return
-	}
 	path := r.URL.EscapedPath()
-	f, err := s.state.find(path)
+	f, err := find(s.state, path)
+	if err != nil || f.route == nil || r.Host == "" || r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+		serveOther(s, w, r, path, f, err)
+		return
+	}
+	serveRoute(s, w, r, path, f)
+}
+
+// serveOther answers what has no route: what cannot be served at all, the edge's own, and the control plane's.
+func serveOther(s *shared, w http.ResponseWriter, r *http.Request, path string, f *found, err error) {
 	switch {
+	case !f.ready:
+		notReady(w, r, s.state.whyNotReady())
+	case r.Method == http.MethodConnect || r.Method == http.MethodTrace:
+		w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+		answer(w, r, http.StatusMethodNotAllowed, "invalid", "This method is not allowed.")
+	case r.Host == "":
+		answer(w, r, http.StatusBadRequest, "invalid", "The request has no host.")
 	case err != nil:
 		answer(w, r, http.StatusBadRequest, "invalid", "This address can be read in more than one way.")
-	case f.route != nil:
-		s.serveRoute(w, r, path, f)
 	case path == "/hub/api/user" && r.Method == http.MethodGet && s.serveVisitor(w, r):
 	default:
 		dropOtherUpgrade(r)
@@ -83,92 +90,53 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// acceptable answers what no path can make right, and reports whether there is anything left to do.
-func acceptable(w http.ResponseWriter, r *http.Request) bool {
-	switch {
-	case r.Method == http.MethodConnect || r.Method == http.MethodTrace:
-		w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-		answer(w, r, http.StatusMethodNotAllowed, "invalid", "This method is not allowed.")
-	case r.Host == "":
-		answer(w, r, http.StatusBadRequest, "invalid", "The request has no host.")
-	case r.URL.Path == "*":
-		answer(w, r, http.StatusBadRequest, "invalid", "The request has no path.")
-	default:
-		return true
-	}
-	return false
-}
-
 // serveRoute serves a path that has a route: who is it, may they, and on to the server.
-func (s *shared) serveRoute(w http.ResponseWriter, r *http.Request, path string, f *found) {
-	dropOtherUpgrade(r)
-	v := &visit{route: f.route, slash: f.slash, base: r.Context()}
-	v.scheme, v.host = s.origin(r)
-	v.query = withoutToken(r.URL.RawQuery)
-	if f.route.Auth != routes.AuthNone && !s.admit(w, r, path, f, v) {
+//
+// What runs for every request is functions, not methods, and each is small, with what is rare in a function of its own:
+// for a call Yaegi allocates every variable and intermediate result of the function, used or not, and for a method call
+// some more.
+func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, f *found) {
+	if len(r.Header["Upgrade"]) > 0 {
+		dropOtherUpgrade(r)
+	}
+	now := time.Now().Unix()
+	p := passOf(s, w, r, f, now)
+	if p == nil {
 		return
 	}
-	if !f.slash && (r.Method == http.MethodGet || r.Method == http.MethodHead) && !upgrades(r) {
-		header := w.Header()
-		header.Set("Cache-Control", "no-store")
-		header.Set("Location", withQuery(path+"/", v.query))
-		w.WriteHeader(http.StatusMovedPermanently)
+	plainGet := r.Method == http.MethodGet && len(r.Header["Upgrade"]) == 0
+	if p.who.cookie != "" && !plainGet && !sameOrigin(r, p.scheme, p.host) {
+		answer(w, r, http.StatusForbidden, "forbidden", "This request comes from another site.")
 		return
 	}
-	s.forward(w, r, f, v)
+	if !f.slash && (plainGet || r.Method == http.MethodHead) {
+		addSlash(w, path, withoutToken(r.URL.RawQuery))
+		return
+	}
+	v := &visit{route: f.route, slash: f.slash, claims: p.who.claims, headers: p.headers, query: withoutToken(r.URL.RawQuery)}
+	if p.due <= now {
+		v.refresh = s.renewal.refresh(p.who, now)
+	}
+	forward(s, w, r, f, v)
 }
 
-// admit decides whether the bearer of the request may visit the route, and answers if not.
-func (s *shared) admit(w http.ResponseWriter, r *http.Request, path string, f *found, v *visit) bool {
-	who, problem := s.identify(r, f, v.scheme == "https")
-	switch problem {
-	case nobody:
-		s.signIn(w, r, withQuery(path, v.query))
-		return false
-	case ambiguous:
-		answer(w, r, http.StatusBadRequest, "invalid", "The request carries more than one credential of the same kind. Deleting this site's cookies helps.")
-		return false
-	case unavailable:
-		w.Header().Set("Retry-After", "5")
-		answer(w, r, http.StatusServiceUnavailable, "unavailable", "This token cannot be checked at the moment. Try again soon.")
-		return false
-	case flooded:
-		w.Header().Set("Retry-After", "2")
-		answer(w, r, http.StatusTooManyRequests, "exhausted", "Too many unknown tokens. Try again soon.")
-		return false
-	}
-	v.claims = who.claims
-	if !routes.Allows(f.route, who.claims) {
-		answer(w, r, http.StatusForbidden, "forbidden", "You do not have access to this server.")
-		return false
-	}
-	if who.cookie != "" {
-		if !sameOrigin(r, v.scheme, v.host) {
-			answer(w, r, http.StatusForbidden, "forbidden", "This request comes from another site.")
-			return false
-		}
-		v.refresh = s.renewal.refresh(who)
-	}
-	return true
+// addSlash sends a visitor from "/user/alice" to "/user/alice/".
+func addSlash(w http.ResponseWriter, path, query string) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Location", withQuery(path+"/", query))
+	w.WriteHeader(http.StatusMovedPermanently)
 }
 
 // forward proxies the request, and keeps it among the live ones while it lasts.
-func (s *shared) forward(w http.ResponseWriter, r *http.Request, f *found, v *visit) {
-	bearer, err := s.bearer(v)
-	if err != nil {
-		s.log.printf("ticket", "cannot make a visitor ticket for %s: %s", clip(f.route.Prefix), err.Error())
-		answer(w, r, http.StatusInternalServerError, "internal", "The edge cannot sign a ticket for this server.")
-		return
-	}
-	v.bearer = bearer
+func forward(s *shared, w http.ResponseWriter, r *http.Request, f *found, v *visit) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	v.base = ctx
 	v.cancel = cancel
-	s.live.add(v)
-	defer s.live.remove(v)
+	addLive(s.live, v)
+	defer removeLive(s.live, v)
 	// A revocation between the decision and the line above has not seen this visit: look again.
-	if !s.state.unchangedSince(f.changes) && !s.state.admits(v.route, v.claims) {
+	if !stillAdmits(s.state, f.changes, v) {
 		answer(w, r, http.StatusForbidden, "forbidden", "You do not have access to this server any more.")
 		return
 	}
@@ -183,7 +151,7 @@ func (s *shared) serveVisitor(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	w.Header().Set("X-JupyterHub-Version", hubVersion)
-	t, err := routes.OpenTicket(token, func(prefix string) *routes.Route { return s.state.routeOf(prefix) }, s.now())
+	t, err := routes.OpenTicket(token, func(prefix string) *routes.Route { return s.state.routeOf(prefix) }, time.Now().Unix())
 	if err != nil {
 		answerJSON(w, http.StatusForbidden, problemBody(http.StatusForbidden, "unauthenticated", "Missing or invalid credentials."))
 		return true
@@ -198,7 +166,7 @@ func (s *shared) serveVisitor(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // signIn answers a request without a valid credential: a person is sent to the login page, a program gets JSON.
-func (s *shared) signIn(w http.ResponseWriter, r *http.Request, next string) {
+func signIn(w http.ResponseWriter, r *http.Request, next string) {
 	if !navigates(r) {
 		answerJSON(w, http.StatusForbidden, problemBody(http.StatusForbidden, "unauthenticated", "Missing or invalid credentials."))
 		return
@@ -218,9 +186,13 @@ func withQuery(path, query string) string {
 // withoutToken takes the parameter "token" out of a raw query and leaves the rest byte for byte. Tokens in addresses end
 // up in logs and histories, so the edge neither reads nor forwards them.
 func withoutToken(query string) string {
-	if !strings.Contains(query, "tok") && !strings.Contains(query, "%") {
+	if query == "" || !strings.Contains(query, "tok") && !strings.Contains(query, "%") {
 		return query
 	}
+	return dropToken(query)
+}
+
+func dropToken(query string) string {
 	kept := make([]string, 0, 8)
 	for _, pair := range strings.Split(query, "&") {
 		name, _, _ := strings.Cut(pair, "=")

@@ -46,9 +46,9 @@ func newExchange(s *shared) *exchange {
 func (x *exchange) claims(token string) (*routes.Claims, int) {
 	sum := sha256.Sum256([]byte(token))
 	hash := string(sum[:])
-	now := x.shared.now()
-	if known, ok := x.known.get(hash, now).(*routes.Claims); ok {
-		switch x.shared.state.revoked(known) {
+	now := time.Now().Unix()
+	if known, ok := lookup(x.known, hash, now).(*routes.Claims); ok {
+		switch revoked(x.shared.state, known) {
 		case notRevoked:
 			return known, somebody
 		case revokedForGood:
@@ -56,7 +56,7 @@ func (x *exchange) claims(token string) (*routes.Claims, int) {
 		}
 		x.known.remove(hash) // "sign out everywhere" ends browser sessions; whether the API token goes on, the hub says
 	}
-	if x.refused.get(hash, now) != nil {
+	if lookup(x.refused, hash, now) != nil {
 		return nil, nobody
 	}
 	return x.join(hash, token)
@@ -107,7 +107,7 @@ func (x *exchange) allowed() bool {
 func (x *exchange) ask(hash, token string) (*routes.Claims, int) {
 	s := x.shared
 	fresh, status := s.control.edgeToken("/hub/api/edge/exchange", token)
-	now := s.now()
+	now := time.Now().Unix()
 	if status == http.StatusForbidden || status == http.StatusUnauthorized || status == http.StatusNotFound {
 		x.refused.put(hash, true, now+refusedLife, now)
 		return nil, nobody
@@ -121,7 +121,7 @@ func (x *exchange) ask(hash, token string) (*routes.Claims, int) {
 		s.log.printf("exchange", "the control plane gave an edge token that cannot be verified (its key has not arrived, or the clocks differ)")
 		return nil, unavailable
 	}
-	if s.state.revoked(claims) != notRevoked {
+	if revoked(s.state, claims) != notRevoked {
 		return nil, nobody
 	}
 	if until := claims.Expires - exchangeEarly; until > now {

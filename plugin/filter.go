@@ -8,28 +8,39 @@ import (
 
 // unwelcome are the response headers with which one user's server could reach beyond its own prefix: into the whole
 // origin, its other pages, or its cookies.
-var unwelcome = []string{
-	"Service-Worker-Allowed", "Clear-Site-Data", "Strict-Transport-Security", "Alt-Svc", "Public-Key-Pins",
-	"Public-Key-Pins-Report-Only", "Refresh", "Access-Control-Allow-Credentials", "Trailer",
+var unwelcome = map[string]bool{
+	"Service-Worker-Allowed": true, "Clear-Site-Data": true, "Strict-Transport-Security": true, "Alt-Svc": true,
+	"Public-Key-Pins": true, "Public-Key-Pins-Report-Only": true, "Refresh": true, "Access-Control-Allow-Credentials": true,
+	"Trailer": true,
 }
 
 // filterAnswer takes out of a server's answer, 101 included, what would reach beyond the route's prefix, and adds the
 // visitor's newer edge token if there is one. Answers with other 1xx codes, and trailers, do not get this far.
 func filterAnswer(h http.Header, v *visit) {
-	for _, name := range unwelcome {
-		delete(h, name)
+	for name := range h {
+		if unwelcome[name] {
+			delete(h, name)
+		}
 	}
-	if lines := h["Set-Cookie"]; len(lines) > 0 {
-		delete(h, "Set-Cookie")
-		for _, line := range lines {
-			if ownCookie(line, v) {
-				h["Set-Cookie"] = append(h["Set-Cookie"], line)
-			}
+	if len(h["Set-Cookie"]) > 0 || v.refresh != "" {
+		filterCookies(h, v)
+	}
+}
+
+func filterCookies(h http.Header, v *visit) {
+	kept := make([]string, 0, 4)
+	for _, line := range h["Set-Cookie"] {
+		if ownCookie(line, v) {
+			kept = append(kept, line)
 		}
 	}
 	// A shared cache may keep an answer that says "public", with the cookie in it.
 	if v.refresh != "" && !strings.Contains(strings.ToLower(strings.Join(h["Cache-Control"], ",")), "public") {
-		h["Set-Cookie"] = append(h["Set-Cookie"], v.refresh)
+		kept = append(kept, v.refresh)
+	}
+	delete(h, "Set-Cookie")
+	if len(kept) > 0 {
+		h["Set-Cookie"] = kept
 	}
 }
 

@@ -15,41 +15,43 @@ const ownNamespace = "x-edgehub-"
 // rewriteForServer makes the request that a user's server gets: the hub's cookies and every credential of the visitor are
 // gone, and the server's own credential is there.
 func rewriteForServer(pr *httputil.ProxyRequest, v *visit) {
-	out := pr.Out
 	scheme, host, _ := strings.Cut(v.route.Target, "://")
-	out.URL.Scheme = scheme
-	out.URL.Host = strings.TrimSuffix(host, "/")
-	out.URL.RawQuery = v.query
-	out.Trailer = nil
-	dropForged(out.Header)
-	stripCookies(out.Header)
-	out.Header.Del("Authorization")
-	if v.bearer != "" {
-		out.Header["Authorization"] = []string{"token " + v.bearer}
-	}
-	setForwarded(pr, v)
+	pr.Out.URL.Scheme = scheme
+	pr.Out.URL.Host = strings.TrimSuffix(host, "/")
+	delete(pr.Out.Header, "Cookie")
+	delete(pr.Out.Header, "Authorization")
+	rewrite(pr, v)
 }
 
 // rewriteForHub makes the request that the control plane gets: as it came, cookies and credentials included.
 func rewriteForHub(pr *httputil.ProxyRequest, v *visit) {
 	pr.Out.URL.Scheme = "http"
 	pr.Out.URL.Host = "hub"
-	pr.Out.URL.RawQuery = v.query
-	pr.Out.Trailer = nil
-	dropForged(pr.Out.Header)
-	setForwarded(pr, v)
+	rewrite(pr, v)
 }
 
-// setForwarded says where the request came from. The chain of addresses so far is kept.
-func setForwarded(pr *httputil.ProxyRequest, v *visit) {
+// rewrite does what both have in common. The chain of addresses that a request came through is kept.
+func rewrite(pr *httputil.ProxyRequest, v *visit) {
+	pr.Out.URL.RawQuery = v.query // ReverseProxy has dropped what it could not parse
+	pr.Out.Trailer = nil
 	h := pr.Out.Header
+	dropForged(h)
 	if prior := pr.In.Header["X-Forwarded-For"]; len(prior) > 0 {
 		h["X-Forwarded-For"] = prior
 	}
 	pr.SetXForwarded()
-	h["X-Forwarded-Host"] = []string{v.host}
-	h["X-Forwarded-Proto"] = []string{v.scheme}
-	h["X-Forwarded-Port"] = []string{portOf(v.scheme, v.host)}
+	for name, lines := range v.headers {
+		h[name] = lines
+	}
+}
+
+// forwardedHeaders say where a request came from.
+func forwardedHeaders(scheme, host string) http.Header {
+	return http.Header{
+		"X-Forwarded-Host":  []string{host},
+		"X-Forwarded-Proto": []string{scheme},
+		"X-Forwarded-Port":  []string{portOf(scheme, host)},
+	}
 }
 
 func portOf(scheme, host string) string {
@@ -62,15 +64,21 @@ func portOf(scheme, host string) string {
 	return "80"
 }
 
+// usual are headers that dropForged need not look at: harmless ones, and those that rewrite replaces.
+var usual = map[string]bool{
+	"Referer": true, "Range": true, "Pragma": true, "Priority": true, "X-Xsrftoken": true, "X-Requested-With": true, "X-Real-Ip": true,
+	"X-Forwarded-For": true, "X-Forwarded-Host": true, "X-Forwarded-Proto": true, "X-Forwarded-Port": true, "X-Forwarded-Server": true,
+}
+
 // dropForged removes the headers through which a visitor could speak in the name of a proxy: our own namespace,
 // the identity headers of other proxies, and rewrites of the address. "_" counts as "-", as many servers read it.
 func dropForged(h http.Header) {
 	for name := range h {
-		switch name[0] {
-		case 'X', 'x', 'R', 'r', 'P', 'p', 'F', 'f':
-			if forged(strings.ReplaceAll(strings.ToLower(name), "_", "-"), name) {
-				delete(h, name)
-			}
+		if first := name[0]; first != 'X' && first != 'R' && first != 'P' && first != 'F' || usual[name] {
+			continue // net/http has made the first letter a capital
+		}
+		if forged(strings.ReplaceAll(strings.ToLower(name), "_", "-"), name) {
+			delete(h, name)
 		}
 	}
 }
@@ -89,22 +97,15 @@ func forged(folded, name string) bool {
 		strings.HasPrefix(folded, "x-auth-request-")
 }
 
-// stripCookies removes the hub's cookies and leaves the others byte for byte and in order.
-func stripCookies(h http.Header) {
-	lines := h["Cookie"]
-	if len(lines) == 0 {
-		return
-	}
+// withoutHubCookies removes the hub's cookies and leaves the others byte for byte and in order.
+func withoutHubCookies(lines []string) []string {
 	kept := make([]string, 0, len(lines))
 	for _, line := range lines {
 		if line = stripLine(line); line != "" {
 			kept = append(kept, line)
 		}
 	}
-	delete(h, "Cookie")
-	if len(kept) > 0 {
-		h["Cookie"] = kept
-	}
+	return kept
 }
 
 func stripLine(line string) string {

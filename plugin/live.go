@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"net/http"
 	"sync"
 
 	"github.com/edgehub/edgehub/routes"
@@ -19,11 +20,9 @@ type visit struct {
 	route   *routes.Route
 	claims  *routes.Claims // nil for a route that is open to all
 	slash   bool           // the path is below the prefix, not the prefix without its slash
-	host    string         // host and scheme as the browser sees them
-	scheme  string
-	query   string // what is forwarded
-	bearer  string // what the server gets as its credential, empty for none
-	refresh string // a Set-Cookie header that gives the visitor a newer edge token, or empty
+	query   string         // what is forwarded
+	refresh string         // a Set-Cookie header that gives the visitor a newer edge token, or empty
+	headers http.Header    // what the forwarded request says in place of the visitor
 
 	base   context.Context // the request's own context, without the tracing that ReverseProxy adds
 	cancel context.CancelFunc
@@ -32,7 +31,7 @@ type visit struct {
 
 func newLive() *live { return &live{byPrefix: make(map[string]map[*visit]bool)} }
 
-func (l *live) add(v *visit) {
+func addLive(l *live, v *visit) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	set := l.byPrefix[v.route.Prefix]
@@ -43,7 +42,7 @@ func (l *live) add(v *visit) {
 	set[v] = true
 }
 
-func (l *live) remove(v *visit) {
+func removeLive(l *live, v *visit) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	set := l.byPrefix[v.route.Prefix]

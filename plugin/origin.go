@@ -6,21 +6,20 @@ import (
 	"strings"
 )
 
-// origin is the scheme and host of the request as the browser sees them. Without a configured public URL they come from
+// originOf is the scheme and host of the request as the browser sees them. Without a configured public URL they come from
 // the request; Traefik sets X-Forwarded-Proto itself and removes a visitor's own. A client that lies about it only
 // chooses the other cookie name for itself.
-func (s *shared) origin(r *http.Request) (scheme, host string) {
-	if s.set.publicScheme != "" {
-		return s.set.publicScheme, s.set.publicHost
+func originOf(set *settings, r *http.Request) (scheme, host string) {
+	if set.publicScheme != "" {
+		return set.publicScheme, set.publicHost
 	}
 	scheme = "http"
-	switch r.Header.Get("X-Forwarded-Proto") {
-	case "https", "wss":
-		scheme = "https"
-	case "":
-		if r.TLS != nil {
+	if forwarded := r.Header["X-Forwarded-Proto"]; len(forwarded) > 0 {
+		if forwarded[0] == "https" || forwarded[0] == "wss" {
 			scheme = "https"
 		}
+	} else if r.TLS != nil {
+		scheme = "https"
 	}
 	return scheme, normalHost(scheme, r.Host)
 }

@@ -10,11 +10,8 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"os"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/edgehub/edgehub/routes"
 )
 
 // Limits of the connections to users' servers. There is no limit on the time until a server answers, nor on a whole
@@ -143,8 +140,7 @@ func newHubProxy(s *shared) *httputil.ReverseProxy {
 
 // serveHub passes a request to the control plane.
 func (s *shared) serveHub(w http.ResponseWriter, r *http.Request) {
-	v := &visit{base: r.Context(), query: r.URL.RawQuery}
-	v.scheme, v.host = s.origin(r)
+	v := &visit{base: r.Context(), query: r.URL.RawQuery, headers: forwardedHeaders(originOf(s.set, r))}
 	s.hub.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey, v)))
 }
 
@@ -156,31 +152,4 @@ func (s *shared) hubFailed(w http.ResponseWriter, r *http.Request, err error) {
 	s.log.printf("control", "the control plane does not answer: %s", clip(err.Error()))
 	w.Header().Set("Retry-After", "5")
 	answer(w, r, http.StatusServiceUnavailable, "unavailable", "The hub is not available at the moment. Running servers go on working.")
-}
-
-// bearer is the credential that the server of a visit gets.
-func (s *shared) bearer(v *visit) (string, error) {
-	switch v.route.Auth {
-	case routes.AuthSecret:
-		return v.route.Secret, nil
-	case routes.AuthTicket:
-		return s.ticket(v)
-	}
-	return "", nil
-}
-
-// ticket returns the visitor ticket of a visit. One is used for half of its life, because a single-user server asks once
-// for each that it sees.
-func (s *shared) ticket(v *visit) (string, error) {
-	c := v.claims
-	key := strings.Join([]string{c.UserID, c.Session, c.Token, v.route.Prefix, v.route.Secret}, "\n")
-	now := s.now()
-	if known, ok := s.tickets.get(key, now).(string); ok {
-		return known, nil
-	}
-	ticket, err := routes.SignTicket(v.route, c, now+routes.TicketLife)
-	if err == nil {
-		s.tickets.put(key, ticket, now+routes.TicketLife/2, now)
-	}
-	return ticket, err
 }

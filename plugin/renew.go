@@ -1,8 +1,10 @@
 package plugin
 
 import (
+	"math"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/edgehub/edgehub/routes"
 )
@@ -34,18 +36,21 @@ func newRenewal(s *shared) *renewal {
 	return &renewal{shared: s, fresh: newCache(cacheSize), tried: newCache(cacheSize)}
 }
 
-// refresh returns the Set-Cookie header for a visitor whose session has a newer token, or "". It starts a renewal if the
-// token is past half of its life.
-func (n *renewal) refresh(who *identity) string {
-	c := who.claims
-	now := n.shared.now()
-	if c.Session == "" || now < c.IssuedAt+(c.Expires-c.IssuedAt)/2 {
-		return ""
+// renewalDue is when a browser session's token is past half of its life, or never.
+func renewalDue(who *identity) int64 {
+	if who.cookie == "" || who.claims.Session == "" {
+		return math.MaxInt64
 	}
-	if f, ok := n.fresh.get(c.Session, now).(*renewed); ok && f.claims.IssuedAt > c.IssuedAt && f.claims.UserID == c.UserID {
+	return who.claims.IssuedAt + (who.claims.Expires-who.claims.IssuedAt)/2
+}
+
+// refresh is for a token whose renewal is due. It returns the Set-Cookie header for a visitor whose session has a newer token, or starts a renewal and returns "".
+func (n *renewal) refresh(who *identity, now int64) string {
+	c := who.claims
+	if f, ok := lookup(n.fresh, c.Session, now).(*renewed); ok && f.claims.IssuedAt > c.IssuedAt && f.claims.UserID == c.UserID {
 		return setCookie(who.cookie, f.token)
 	}
-	if n.tried.get(c.Session, now) == nil && n.enter() {
+	if lookup(n.tried, c.Session, now) == nil && n.enter() {
 		n.tried.put(c.Session, true, now+renewRetry, now)
 		token := who.token
 		n.shared.background("renewal", func() {
@@ -88,7 +93,7 @@ func (n *renewal) renew(old string, c *routes.Claims) {
 		s.log.printf("renew", "the control plane did not renew a session (status %d)", status)
 		return
 	}
-	now := s.now()
+	now := time.Now().Unix()
 	keys, keyGen := s.state.keyring()
 	claims := s.verdicts.check(token, keys, keyGen, now)
 	if claims == nil || claims.Session != c.Session || claims.UserID != c.UserID {

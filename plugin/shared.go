@@ -37,12 +37,12 @@ type shared struct {
 	verdicts *verdicts
 	exchange *exchange
 	renewal  *renewal
+	passes   *cache // what was worked out for a visitor of a route
 	tickets  *cache
 	control  *control
 	servers  *httputil.ReverseProxy
 	hub      *httputil.ReverseProxy
 	carrier  *http.Transport // to users' servers
-	now      func() int64    // Unix seconds
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -101,12 +101,12 @@ func newShared(set *settings) *shared {
 	s := &shared{
 		set:      set,
 		log:      newLogger(),
-		state:    &state{why: "waiting for etcd"},
+		state:    newState(),
 		live:     newLive(),
 		gateway:  newGateway(set),
 		verdicts: newVerdicts(),
+		passes:   newCache(cacheSize),
 		tickets:  newCache(cacheSize),
-		now:      func() int64 { return time.Now().Unix() },
 	}
 	s.control = newControl(s)
 	s.exchange = newExchange(s)

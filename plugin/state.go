@@ -16,6 +16,13 @@ type state struct {
 	changes int64  // grows with every change of the view, so that a request can see that nothing happened meanwhile
 	keyGen  int64  // grows with every change of the keys
 	hubs    []*address
+
+	recentMu sync.Mutex
+	recent   map[string]*found // answers of find
+}
+
+func newState() *state {
+	return &state{why: "waiting for etcd", recent: make(map[string]*found)}
 }
 
 // view is one complete picture of the tree below <prefix>edge/.
@@ -243,11 +250,14 @@ func (s *state) notReady(why string) {
 	s.why = why
 }
 
-// ready reports whether there is a view, and if not, why.
-func (s *state) ready() (bool, string) {
+// whyNotReady is why there is no view, or "" if there is one.
+func (s *state) whyNotReady() string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.view != nil, s.why
+	if s.view != nil {
+		return ""
+	}
+	return s.why
 }
 
 // position is the cluster, the newest revision and the number of keys of a view; all zero if there is none.
@@ -282,6 +292,7 @@ func (s *state) behind(kvs []*keyValue, into map[string]bool) {
 
 // found is the answer of one lookup, with what is needed to check a token against the same view.
 type found struct {
+	ready   bool          // false: there is no view yet
 	route   *routes.Route // nil: the control plane answers
 	slash   bool          // false: the path is the prefix without its last slash
 	keys    map[string]*routes.Key
@@ -289,15 +300,46 @@ type found struct {
 	changes int64
 }
 
-// find looks an escaped path up. It returns routes.ErrPath for a path that must be refused.
-func (s *state) find(escaped string) (*found, error) {
+// recentPaths bounds how many answers find remembers.
+const recentPaths = 10000
+
+// find looks an escaped path up. It returns routes.ErrPath for a path that must be refused. Until the view changes, the
+// same path gets the same answer without another look: notebooks ask for the same few paths all day.
+func find(s *state, escaped string) (*found, error) {
+	s.mu.RLock()
+	changes := s.changes
+	s.mu.RUnlock()
+	s.recentMu.Lock()
+	f := s.recent[escaped]
+	s.recentMu.Unlock()
+	if f != nil && f.changes == changes {
+		return f, nil
+	}
+	return findAnew(s, escaped)
+}
+
+func findAnew(s *state, escaped string) (*found, error) {
+	f, err := findInView(s, escaped)
+	if err != nil || f.route == nil || len(escaped) > 256 {
+		return f, err
+	}
+	s.recentMu.Lock()
+	defer s.recentMu.Unlock()
+	if len(s.recent) >= recentPaths {
+		s.recent = make(map[string]*found)
+	}
+	s.recent[escaped] = f
+	return f, nil
+}
+
+func findInView(s *state, escaped string) (*found, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	r, slash, err := s.view.table.Lookup(escaped)
-	if err != nil {
-		return nil, err
+	if s.view == nil {
+		return &found{}, nil
 	}
-	return &found{route: r, slash: slash, keys: s.view.keys, keyGen: s.keyGen, changes: s.changes}, nil
+	r, slash, err := s.view.table.Lookup(escaped)
+	return &found{ready: true, route: r, slash: slash, keys: s.view.keys, keyGen: s.keyGen, changes: s.changes}, err
 }
 
 // keyring returns the current public keys.
@@ -329,13 +371,13 @@ const (
 )
 
 // revoked reports whether the bearer of c has been revoked.
-func (s *state) revoked(c *routes.Claims) int {
+func revoked(s *state, c *routes.Claims) int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.view.revoked(c)
+	return revokedIn(s.view, c)
 }
 
-func (v *view) revoked(c *routes.Claims) int {
+func revokedIn(v *view, c *routes.Claims) int {
 	if c.Session != "" && v.sessions[c.Session] || c.Token != "" && v.tokens[c.Token] {
 		return revokedForGood
 	}
@@ -351,11 +393,12 @@ func (v *view) revoked(c *routes.Claims) int {
 	return notRevoked
 }
 
-// unchangedSince reports whether the view is the one that a lookup saw.
-func (s *state) unchangedSince(changes int64) bool {
+// stillAdmits reports whether a visit that was admitted with the view of a lookup may go on. Mostly nothing has changed.
+func stillAdmits(s *state, changes int64, v *visit) bool {
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.changes == changes
+	same := s.changes == changes
+	s.mu.RUnlock()
+	return same || s.admits(v.route, v.claims)
 }
 
 // admits reports whether a visit that was admitted to r may go on: the route still leads to the same instance, and its
@@ -367,5 +410,5 @@ func (s *state) admits(r *routes.Route, c *routes.Claims) bool {
 	if now == nil || now.Gen != r.Gen || now.Target != r.Target || now.Auth != r.Auth || now.Secret != r.Secret {
 		return false
 	}
-	return c == nil || s.view.revoked(c) == notRevoked && routes.Allows(now, c)
+	return c == nil || revokedIn(s.view, c) == notRevoked && routes.Allows(now, c)
 }

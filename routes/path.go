@@ -23,22 +23,29 @@ const maxDepth = 3
 // A trailing slash is not a segment: "/user/alice/" and "/user/alice" both give [user alice]; slash tells them apart and
 // says whether the last returned segment was followed by a slash.
 func Split(escaped string) (segments []string, slash bool, err error) {
-	if escaped == "" || escaped[0] != '/' {
+	if escaped == "" || escaped[0] != '/' || hasDotSegment(escaped) {
 		return nil, false, ErrPath
 	}
-	if hasDotSegment(escaped) {
-		return nil, false, ErrPath
+	if strings.ContainsAny(escaped, uncommon) || strings.Contains(escaped, "//") || !utf8.ValidString(escaped) {
+		return splitAny(escaped)
 	}
+	// Most paths need no decoding and have no empty segment.
+	segments = strings.SplitN(escaped[1:], "/", maxDepth+1)
+	if last := len(segments) - 1; last == maxDepth || segments[last] == "" {
+		return segments[:last], true, nil
+	}
+	return segments, false, nil
+}
+
+// splitAny is Split for any path without a dot segment.
+func splitAny(escaped string) (segments []string, slash bool, err error) {
 	segments = make([]string, 0, maxDepth)
-	rest := escaped[1:]
-	for len(segments) < maxDepth && rest != "" {
-		raw := rest
-		i := strings.IndexByte(rest, '/')
-		slash = i >= 0
-		if slash {
-			raw, rest = rest[:i], rest[i+1:]
-		} else {
-			rest = ""
+	// The last part is what follows the routing segments, or empty behind a trailing slash, or the last segment itself.
+	parts := strings.SplitN(escaped[1:], "/", maxDepth+1)
+	for i, raw := range parts {
+		last := i == len(parts)-1
+		if i == maxDepth || last && raw == "" {
+			return segments, true, nil
 		}
 		seg, err := decodeSegment(raw)
 		if err != nil {
@@ -50,7 +57,7 @@ func Split(escaped string) (segments []string, slash bool, err error) {
 		}
 		segments = append(segments, seg)
 	}
-	return segments, slash || len(segments) == 0, nil
+	return segments, false, nil
 }
 
 // decodeSegment decodes one routing segment once and refuses what is ambiguous.
@@ -89,7 +96,9 @@ func CleanSegment(s string) bool {
 
 // unclean are the characters that no routing segment holds. A list, because one call of a library function costs an
 // interpreter much less than a loop over the characters.
-const unclean = `/\%;?#` +
+const unclean = "/" + uncommon
+
+const uncommon = `\%;?#` +
 	"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f" +
 	"\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f\x7f" +
 	"\u0080\u0081\u0082\u0083\u0084\u0085\u0086\u0087\u0088\u0089\u008a\u008b\u008c\u008d\u008e\u008f" +
@@ -97,9 +106,10 @@ const unclean = `/\%;?#` +
 
 // hasDotSegment reports a "." or ".." segment, also one whose dots are encoded.
 func hasDotSegment(escaped string) bool {
-	if !strings.Contains(escaped, "/.") && !strings.Contains(escaped, "/%2") { // most paths end here
-		return false
-	}
+	return (strings.Contains(escaped, "/.") || strings.Contains(escaped, "/%2")) && findDotSegment(escaped)
+}
+
+func findDotSegment(escaped string) bool {
 	start := 0
 	for i := 0; i <= len(escaped); i++ {
 		if i < len(escaped) && escaped[i] != '/' {

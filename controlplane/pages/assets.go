@@ -14,8 +14,11 @@ import (
 	"time"
 )
 
-// staticPrefix is where Static is mounted.
-const staticPrefix = "/hub/static/"
+// Where Static is mounted: the pages' own assets, and the logo that pages of single-user servers show, as JupyterHub's do.
+const (
+	staticPrefix = "/hub/static/"
+	logoPath     = "/hub/logo"
+)
 
 //go:embed templates
 var templateFiles embed.FS
@@ -68,7 +71,7 @@ func staticURL(assets map[string]asset, name string) (string, error) {
 	return staticPrefix + url.PathEscape(name) + "?v=" + a.hash, nil
 }
 
-// Static serves the embedded assets below /hub/static/, and needs no session. With the right ?v= an answer may be cached
+// Static serves the embedded assets below /hub/static/, and /hub/logo, and needs no session. With the right ?v= an answer may be cached
 // for a year; without it, or with that of another release (replicas are upgraded one by one), it is revalidated by ETag.
 func Static() http.Handler {
 	assets, err := loadAssets()
@@ -87,6 +90,9 @@ func Static() http.Handler {
 			return
 		}
 		name, ok := strings.CutPrefix(r.URL.Path, staticPrefix)
+		if r.URL.Path == logoPath {
+			name, ok = "logo.svg", true
+		}
 		a, known := assets[name]
 		if !ok || !known {
 			http.Error(w, "No such file.", http.StatusNotFound)

@@ -44,7 +44,9 @@ func New(opts Options) (http.Handler, error) {
 	p := &Pages{Options: opts, render: renderer}
 	adapter := web.Adapter{Log: opts.Log, WriteError: p.writeError}
 	mux := http.NewServeMux()
-	mux.Handle("GET /hub/static/", Static())
+	static := Static()
+	mux.Handle("GET "+staticPrefix, static)
+	mux.Handle("GET "+logoPath, static)
 	mux.Handle("GET /hub/health", adapter.Handle(p.health))
 	for pattern, h := range map[string]web.Handler{
 		"GET /hub":                               p.toHub,
@@ -238,7 +240,7 @@ func (p *Pages) index(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) outside(w http.ResponseWriter, r *http.Request) error {
 	path := r.URL.EscapedPath()
 	if strings.HasPrefix(path, "/user/") && (!web.WantsHTML(r) || r.Method != http.MethodGet) {
-		return serverNotRunning(r, path)
+		return serverNotRunning(w, r, path)
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return hub.Errorf(hub.Forbidden, "'_xsrf' argument missing from %s", r.Method)
@@ -250,15 +252,16 @@ func (p *Pages) outside(w http.ResponseWriter, r *http.Request) error {
 	return redirect(w, to)
 }
 
-// serverNotRunning is JupyterHub's answer to programs: JupyterLab shows "Server unavailable" on 424.
-func serverNotRunning(r *http.Request, path string) error {
+// serverNotRunning is JupyterHub's answer to programs, whatever they accept: JupyterLab shows "Server unavailable" on 424.
+func serverNotRunning(w http.ResponseWriter, r *http.Request, path string) error {
 	user, _, _ := strings.Cut(strings.TrimPrefix(path, "/user/"), "/")
 	scheme := "http"
 	if web.Secure(r) {
 		scheme = "https"
 	}
-	return &web.StatusError{Code: http.StatusFailedDependency, Message: "JupyterHub server no longer running at " + path +
-		". Restart the server at " + scheme + "://" + r.Host + "/hub/spawn/" + user}
+	web.JSONError(w, r, http.StatusFailedDependency, &web.StatusError{Code: http.StatusFailedDependency,
+		Message: "JupyterHub server no longer running at " + path + ". Restart the server at " + scheme + "://" + r.Host + "/hub/spawn/" + user})
+	return nil
 }
 
 // resource is one server for a question of access.

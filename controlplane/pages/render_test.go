@@ -642,6 +642,16 @@ func TestStatic(t *testing.T) {
 	}
 }
 
+// Pages of single-user servers show the hub's logo.
+func TestLogo(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	Static().ServeHTTP(w, httptest.NewRequest("GET", "/hub/logo", nil))
+	if w.Code != 200 || w.Header().Get("Content-Type") != "image/svg+xml" || !strings.Contains(w.Body.String(), "<svg") {
+		t.Errorf("GET /hub/logo: %d %v %s", w.Code, w.Header(), w.Body)
+	}
+}
+
 // Scripts write text only: nothing that parses markup or code.
 func TestScriptsNeverParseMarkup(t *testing.T) {
 	t.Parallel()

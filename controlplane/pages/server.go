@@ -175,8 +175,8 @@ func (p *Pages) notRunning(w http.ResponseWriter, r *http.Request) error {
 	if s.State == hub.Running {
 		return backToServer(w, r, page)
 	}
-	if !web.WantsHTML(r) || strings.Contains(page, "/api/") || r.Method != http.MethodGet || c.Session == nil {
-		return serverNotRunning(r, page)
+	if !web.WantsHTML(r) || strings.Contains(page+"/", "/api/") || r.Method != http.MethodGet || c.Session == nil {
+		return serverNotRunning(w, r, page)
 	}
 	if s.Active() {
 		w.Header().Set("Location", withNext(ref(s).PendingURL(), page))

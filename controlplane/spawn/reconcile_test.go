@@ -165,7 +165,7 @@ func TestAwaitReturnsTheLastRecordWhenTheTimeIsOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	r := w.idle("a")
-	s, err := r.Await(t.Context(), alice.Name, "", 50*time.Millisecond, func(hub.Server) bool { return false })
+	s, err := r.Await(t.Context(), alice.Name, "", 3*time.Second, func(hub.Server) bool { return false })
 	if err != nil || s.State != hub.Stopped || s.User != alice.Name {
 		t.Errorf("Await = %+v, %v, want the stopped server and no error", s, err)
 	}

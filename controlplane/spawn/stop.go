@@ -61,8 +61,10 @@ func (m *Manager) runStop(ctx context.Context, s hub.Server) {
 		s.LastActivity = time.Now().UTC()
 		return nil
 	})
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		log.Warn("cannot record a stop yet", "err", err)
+	}
+	if err != nil {
 		return
 	}
 	log.Info("server is stopped")

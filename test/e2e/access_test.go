@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -28,6 +29,7 @@ func TestAccess(t *testing.T) {
 		t.Run("token deleted", func(t *testing.T) { tokenDeleted(t, w) })
 		t.Run("user deleted", func(t *testing.T) { userDeleted(t, w) })
 		t.Run("server stopped", func(t *testing.T) { serverStopped(t, w) })
+		t.Run("named server", func(t *testing.T) { namedServer(t, w) })
 		t.Run("hub calls", func(t *testing.T) { hubCalls(t, w) })
 	})
 }
@@ -284,6 +286,50 @@ func serverStopped(t *testing.T, w *env.World) {
 	explained := dave.Page(t, opened.Header.Get("Location"))
 	if !strings.Contains(string(explained.Body), "not running") || explained.Status < 400 {
 		t.Errorf("the page about a stopped server: %s", explained)
+	}
+}
+
+// namedServer shows that a user's named server, whose address is below that of the default one, is a server of its own.
+func namedServer(t *testing.T, w *env.World) {
+	if status, body := w.API(t, http.MethodPost, "/users/alice/servers/lab2", nil); status != http.StatusCreated {
+		t.Fatalf("start the server lab2: %d %s", status, body)
+	}
+	alice, bob := w.Login(t, "alice"), w.Login(t, "bob")
+	byDefault := instance(t, alice, "alice")
+	named := func(c *env.Client) string {
+		resp := c.Get(t, "/user/alice/lab2/x")
+		if resp.Status != http.StatusOK {
+			return fmt.Sprint(resp.Status)
+		}
+		return resp.Report(t).Instance
+	}
+	env.Eventually(t, "the front door has the route of lab2", 10*second, func() error {
+		if named(alice) == byDefault {
+			return errors.New("the default server answers")
+		}
+		return nil
+	})
+	for who, test := range map[string]struct {
+		client         *env.Client
+		byDefault, lab bool
+	}{
+		"alice":                         {alice, true, true},
+		"bob":                           {bob, false, false},
+		"alice's token for lab2":        {w.Bearer(alice.Token(t, "access:servers!server=alice/lab2").Secret), false, true},
+		"alice's token for the default": {w.Bearer(alice.Token(t, "access:servers!server=alice/").Secret), true, false},
+	} {
+		if got := test.client.Get(t, "/user/alice/x").Status == http.StatusOK; got != test.byDefault {
+			t.Errorf("%s reaches the default server: %v, want %v", who, got, test.byDefault)
+		}
+		if got := named(test.client) != "403"; got != test.lab {
+			t.Errorf("%s reaches lab2: %v, want %v", who, got, test.lab)
+		}
+	}
+	if status, body := w.API(t, http.MethodDelete, "/users/alice/servers/lab2", nil); status != http.StatusNoContent {
+		t.Errorf("stop the server lab2: %d %s", status, body)
+	}
+	if got := instance(t, alice, "alice"); got != byDefault {
+		t.Errorf("the default server is %s after lab2 was stopped, want %s", got, byDefault)
 	}
 }
 

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -52,6 +53,7 @@ func TestFaults(t *testing.T) {
 				fault.mend()
 			})
 		}
+		t.Run("front door starts without etcd", func(t *testing.T) { notReady(t, w, alice) })
 		t.Run("afterwards", func(t *testing.T) { recovered(t, w, alice) })
 	})
 }
@@ -66,6 +68,41 @@ func mustWork(t *testing.T, browser, program *env.Client, instance string) {
 		}
 	}
 	t.Logf("1000 requests in %s", time.Since(start).Round(time.Millisecond))
+}
+
+// notReady shows that a front door that knows nothing lets nobody in, and says that it will know soon.
+func notReady(t *testing.T, w *env.World, alice *env.Client) {
+	w.Etcd.Stop()
+	w.Front.Stop()
+	w.Front.Launch()
+	env.Eventually(t, "the front door listens", 30*time.Second, func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		resp, err := alice.Try(ctx, http.MethodGet, "/user/alice/x", nil, nil)
+		if err == nil && resp.Status == http.StatusNotFound { // Traefik reads its own configuration
+			err = errors.New("no route yet")
+		}
+		return err
+	})
+	for _, path := range []string{"/user/alice/x", "/user/nobody/", "/hub/home", "/hub/api/user", "/", "/x"} {
+		for what, c := range map[string]*env.Client{"cookie": alice, "nobody": w.Anonymous(), "token": w.Bearer(w.AdminToken)} {
+			resp := c.Get(t, path)
+			if resp.Status != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || !strings.Contains(string(resp.Body), "not ready") {
+				t.Errorf("%s with %s: %s, want 503 with a Retry-After", path, what, resp)
+			}
+			if strings.Contains(path, "/api/") {
+				continue // programs' addresses give JSON to everybody
+			}
+			if opened := c.Page(t, path); opened.Status != http.StatusServiceUnavailable || !strings.Contains(opened.Header.Get("Content-Type"), "text/html") {
+				t.Errorf("page %s with %s: %s, want 503 as a page", path, what, opened)
+			}
+		}
+	}
+	w.Etcd.Start()
+	w.Front.Await()
+	if resp := alice.Get(t, "/user/alice/x"); resp.Status != http.StatusOK {
+		t.Errorf("alice when the front door is ready: %s", resp)
+	}
 }
 
 // recovered shows that the hub and the front door are all there when etcd is back: what has changed meanwhile arrives, and

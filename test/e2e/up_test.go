@@ -125,6 +125,33 @@ func TestUpKeepsServers(t *testing.T) {
 	})
 }
 
+// TestUpSupervises shows that a Traefik that dies is started again, and that the servers do not notice.
+func TestUpSupervises(t *testing.T) {
+	w := env.Up(t, env.Options{Edge: env.Traefik})
+	w.AddUser(t, "alice")
+	w.StartServer(t, "alice")
+	alice := w.Login(t, "alice")
+	id := instance(t, alice, "alice")
+	for range 3 {
+		killed := 0
+		for _, pid := range env.Processes(t, w.Data+"/traefik/") {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			killed++
+		}
+		if killed != 1 {
+			t.Fatalf("%d processes of Traefik, want 1", killed)
+		}
+		took := env.Eventually(t, "Traefik is there again", 20*time.Second, func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			return visit(ctx, alice, "/user/alice/x", id)
+		})
+		t.Logf("away for %s", took.Round(time.Millisecond))
+	}
+}
+
 // TestUpServerEnds shows what the user sees when a server ends by itself, and that it can be started again.
 func TestUpServerEnds(t *testing.T) {
 	w := env.Up(t, env.Options{})

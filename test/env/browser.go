@@ -2,6 +2,7 @@ package env
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,8 +40,9 @@ const (
 // It is for the test's own goroutine.
 type Browser struct {
 	t   testing.TB
-	dir string
 	ctx context.Context
+	// dir is for pictures; profile has everything that the browser stores.
+	dir, profile string
 
 	// shots is how many pictures there are, kept whether the one of the failure is among them.
 	shots int
@@ -117,10 +120,14 @@ func (t Traffic) Messages() (sent, seen int) {
 // OpenBrowser starts a browser that ends with the test. Its pictures are among the test's artefacts.
 func OpenBrowser(t testing.TB) *Browser {
 	t.Helper()
-	b := &Browser{t: t, dir: ArtifactDir(t)}
-	b.tidy()
 	program := Peer(t, Chromium)
-	profile := t.TempDir()
+	profile, err := os.MkdirTemp("", "edgehub-profile") //nolint:usetesting // t.TempDir fails the test when a last file appears during removal
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(profile) }) // best effort
+	b := &Browser{t: t, dir: ArtifactDir(t), profile: profile}
+	b.tidy()
 	// The test's own context ends before its cleanup, in which the last picture is taken.
 	alloc, stopAlloc := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), chromiumOptions(program, profile)...)
 	t.Cleanup(stopAlloc)
@@ -169,16 +176,18 @@ func (b *Browser) tidy() {
 	}
 }
 
-// close ends the browser by its own process. What a failed test had on its screen is kept.
+// close ends the browser, and kills what has not ended by then. What a failed test had on its screen is kept.
 func (b *Browser) close() {
 	if b.t.Failed() {
 		b.keep()
 	}
-	process := chromedp.FromContext(b.ctx).Browser.Process()
 	ending, cancel := context.WithTimeout(b.ctx, callTime)
 	defer cancel()
-	if err := chromedp.Cancel(ending); err != nil && process != nil {
-		_ = process.Kill()
+	if err := chromedp.Cancel(ending); err != nil && !errors.Is(err, context.Canceled) {
+		b.t.Logf("end the browser: %v", err)
+	}
+	for _, pid := range Processes(b.t, b.profile) {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // gone already, then
 	}
 }
 

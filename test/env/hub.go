@@ -169,7 +169,7 @@ func Count(lines []string, start string) int {
 
 // Life is one line of the diary of echo servers.
 type Life struct {
-	Event    string    `json:"event"` // start, ready, stop, or double: another instance of this user's server ran already
+	Event    string    `json:"event"` // start, ready, stop, or double: another instance of this server ran already
 	User     string    `json:"user"`
 	Instance string    `json:"instance"`
 	PID      int       `json:"pid"`

@@ -93,6 +93,10 @@ func newWorld(t testing.TB, o Options) *World {
 			t.Error(err)
 		}
 	})
+	old, _ := filepath.Glob(w.Artifact("jupyter-*.log")) // the pattern is good
+	for _, log := range old {
+		_ = os.Remove(log) // of a run before: only for people
+	}
 	if err := os.MkdirAll(w.echoDir, 0o777); err != nil {
 		t.Fatal(err)
 	}
@@ -130,6 +134,7 @@ func New(t testing.TB, o Options) *World {
 	w.Front.Launch() // it waits for the others by itself
 	w.Hub.Start()
 	w.Front.Await()
+	Eventually(t, "the front door has found the hub", readyTime, func() error { return w.answer(t.Context(), w.URL("/hub/health"), "") })
 	return w
 }
 
@@ -253,14 +258,16 @@ var direct = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{D
 // answers waits until url answers 200 with text in it.
 func (w *World) answers(url, text string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		return poll(ctx, func() error {
-			status, body, err := get(ctx, url)
-			if err == nil && (status != http.StatusOK || !strings.Contains(body, text)) {
-				err = fmt.Errorf("%s: %d %s", url, status, body)
-			}
-			return err
-		})
+		return poll(ctx, func() error { return w.answer(ctx, url, text) })
 	}
+}
+
+func (w *World) answer(ctx context.Context, url, text string) error {
+	status, body, err := get(ctx, url)
+	if err == nil && (status != http.StatusOK || !strings.Contains(body, text)) {
+		err = fmt.Errorf("%s: %d %s", url, status, body)
+	}
+	return err
 }
 
 // frontReady waits until the front door has read all routes. The hub may be away.

@@ -33,6 +33,9 @@ func marked(entry, dir string) (int64, bool) {
 // environ is the environment of a server, from the weakest source to the strongest.
 func (s *Spawner) environ(spec hub.Spec, p program, a account, origin string) map[string]string {
 	env := map[string]string{}
+	if p.kind == singleuser && s.onlyClassic() {
+		env[appName] = "notebook.notebookapp.NotebookApp"
+	}
 	for _, name := range s.opt.EnvKeep {
 		if value, ok := os.LookupEnv(name); ok {
 			env[name] = value
@@ -51,6 +54,15 @@ func (s *Spawner) environ(spec hub.Spec, p program, a account, origin string) ma
 		env[name] = value
 	}
 	return env
+}
+
+// appName is the variable by which jupyterhub-singleuser chooses the application that it runs.
+const appName = "JUPYTERHUB_SINGLEUSER_APP"
+
+// onlyClassic reports a Jupyter without JupyterLab but with the classic Notebook, as Debian 12 has it. Its default
+// application there is a bare Jupyter Server, whose only page is "not found".
+func (s *Spawner) onlyClassic() bool {
+	return s.look("jupyter-lab") == "" && s.look("jupyter-notebook") != ""
 }
 
 // withDir makes `pip` and `python` in a user's terminal those of the environment that the server itself is from.

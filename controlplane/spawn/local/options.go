@@ -41,7 +41,7 @@ type Options struct {
 
 // DefaultEnvKeep returns the variables that servers get from the hub's environment if Options do not say which.
 func DefaultEnvKeep() []string {
-	return []string{"PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "CONDA_ROOT", "CONDA_DEFAULT_ENV", "VIRTUAL_ENV", "LANG", "LC_ALL"}
+	return []string{"PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "CONDA_ROOT", "CONDA_DEFAULT_ENV", "VIRTUAL_ENV", "LANG", "LC_ALL", appName}
 }
 
 // Spawner makes servers that are processes of this machine. It keeps nothing in memory but which ports it gave away

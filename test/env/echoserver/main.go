@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -49,7 +50,7 @@ func exists(dir, name string) bool {
 }
 
 func run(ctx context.Context, port int, s *server, dir string) error {
-	book := &diary{dir: dir, user: s.user, instance: s.instance}
+	book := &diary{dir: dir, user: s.user, prefix: s.prefix, instance: s.instance}
 	if err := book.begin(); err != nil {
 		return err
 	}
@@ -93,12 +94,12 @@ func endWith(pid int) {
 
 // diary is the file in which all echo servers of a world write about their lives.
 type diary struct {
-	dir, user, instance string
+	dir, user, prefix, instance string
 }
 
 // begin writes the first line. A lock that the kernel keeps for the life of the process tells whether there is another one.
 func (d *diary) begin() error {
-	lock, err := os.OpenFile(filepath.Join(d.dir, "lock-"+d.user), os.O_CREATE|os.O_RDWR, 0o666)
+	lock, err := os.OpenFile(filepath.Join(d.dir, "lock"+strings.ReplaceAll(d.prefix, "/", "-")), os.O_CREATE|os.O_RDWR, 0o666)
 	if err != nil {
 		return err
 	}

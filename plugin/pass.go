@@ -1,0 +1,145 @@
+package plugin
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/edgehub/edgehub/routes"
+)
+
+// pass is what the edge worked out for the bearer of one set of credentials at one route. The same credentials, byte for
+// byte, get it again for a while, which spares an interpreter most of the work of a request. It holds only for the very
+// record of the route and the very set of keys that it was made with, and revocation is asked on every use.
+type pass struct {
+	route   *routes.Route
+	keyGen  int64
+	scheme  string // of the origin as the browser sees it
+	host    string
+	who     *identity
+	due     int64       // when the token should be renewed, in Unix seconds
+	headers http.Header // what the server is told in place of the visitor
+}
+
+// Bounds of passes.
+const (
+	passLife    = 60   // seconds; bounds how long a key's own end goes unnoticed
+	passKeySize = 4096 // longer credentials are worked out every time
+)
+
+// passOf returns the pass of a request, or answers it and returns nil.
+func passOf(s *shared, w http.ResponseWriter, r *http.Request, f *found, now int64) *pass {
+	key := passKey(r, f.route.Prefix)
+	p, ok := lookup(s.passes, key, now).(*pass)
+	if ok && p.route == f.route && p.keyGen == f.keyGen && (p.who.claims == nil || revoked(s.state, p.who.claims) == notRevoked) {
+		return p
+	}
+	return newPass(s, w, r, f, key, now)
+}
+
+// passKey is the prefix of the route, the origin, and all credentials; empty if that is too much to keep, or more than the
+// usual one header of a kind. No header holds a line break.
+func passKey(r *http.Request, key string) string {
+	cookies, authorizations, protos := r.Header["Cookie"], r.Header["Authorization"], r.Header["X-Forwarded-Proto"]
+	if len(cookies) > 1 || len(authorizations) > 1 || len(protos) > 1 {
+		return ""
+	}
+	key += "\n" + r.Host
+	if r.TLS != nil {
+		key += "\ns"
+	}
+	if len(protos) == 1 {
+		key += "\np" + protos[0]
+	}
+	if len(cookies) == 1 {
+		key += "\nc" + cookies[0]
+	}
+	if len(authorizations) == 1 {
+		key += "\na" + authorizations[0]
+	}
+	if len(key) > passKeySize {
+		return ""
+	}
+	return key
+}
+
+// newPass works a pass out and keeps it under key, if there is one.
+func newPass(s *shared, w http.ResponseWriter, r *http.Request, f *found, key string, now int64) *pass {
+	p := &pass{route: f.route, keyGen: f.keyGen, who: &identity{}}
+	p.scheme, p.host = originOf(s.set, r)
+	if f.route.Auth != routes.AuthNone {
+		p.who = admit(s, w, r, f, p.scheme == "https", now)
+		if p.who == nil {
+			return nil
+		}
+	}
+	bearer, err := bearerFor(s, f.route, p.who.claims, now)
+	if err != nil {
+		s.log.printf("ticket", "cannot make a visitor ticket for %s: %s", clip(f.route.Prefix), err.Error())
+		answer(w, r, http.StatusInternalServerError, "internal", "The edge cannot sign a ticket for this server.")
+		return nil
+	}
+	p.due = renewalDue(p.who)
+	p.headers = forwardedHeaders(p.scheme, p.host)
+	if cookies := withoutHubCookies(r.Header["Cookie"]); len(cookies) > 0 {
+		p.headers["Cookie"] = cookies
+	}
+	if bearer != "" {
+		p.headers["Authorization"] = []string{"token " + bearer}
+	}
+	until := now + passLife
+	if c := p.who.claims; c != nil && c.Expires+routes.Leeway < until {
+		until = c.Expires + routes.Leeway
+	}
+	if key != "" {
+		s.passes.put(key, p, until, now)
+	}
+	return p
+}
+
+// admit decides who the bearer of a request is and whether they may visit the route, and answers and returns nil if not.
+func admit(s *shared, w http.ResponseWriter, r *http.Request, f *found, secure bool, now int64) *identity {
+	who, problem := identify(s, r, f, secure, now)
+	switch problem {
+	case somebody:
+		if routes.Allows(f.route, who.claims) {
+			return who
+		}
+		answer(w, r, http.StatusForbidden, "forbidden", "You do not have access to this server.")
+	case ambiguous:
+		answer(w, r, http.StatusBadRequest, "invalid", "The request carries more than one credential of the same kind. Deleting this site's cookies helps.")
+	case unavailable:
+		w.Header().Set("Retry-After", "5")
+		answer(w, r, http.StatusServiceUnavailable, "unavailable", "This token cannot be checked at the moment. Try again soon.")
+	case flooded:
+		w.Header().Set("Retry-After", "2")
+		answer(w, r, http.StatusTooManyRequests, "exhausted", "Too many unknown tokens. Try again soon.")
+	default:
+		signIn(w, r, withQuery(r.URL.EscapedPath(), withoutToken(r.URL.RawQuery)))
+	}
+	return nil
+}
+
+// bearerFor is the credential that a route's server gets for a visitor, empty for none.
+func bearerFor(s *shared, route *routes.Route, c *routes.Claims, now int64) (string, error) {
+	switch route.Auth {
+	case routes.AuthSecret:
+		return route.Secret, nil
+	case routes.AuthTicket:
+		return ticketFor(s, route, c, now)
+	}
+	return "", nil
+}
+
+// ticketFor returns the visitor ticket for a route. One is used for half of its life, because a single-user server asks
+// once for each that it sees.
+func ticketFor(s *shared, route *routes.Route, c *routes.Claims, now int64) (string, error) {
+	key := strings.Join([]string{c.UserID, c.Session, c.Token, route.Prefix, route.Secret}, "\n")
+	if known, ok := lookup(s.tickets, key, now).(string); ok {
+		return known, nil
+	}
+	ticket, err := routes.SignTicket(route, c, now+routes.TicketLife)
+	if err == nil {
+		s.tickets.put(key, ticket, now+routes.TicketLife/2, now)
+	}
+	return ticket, err
+}
