@@ -42,7 +42,7 @@ up-traefik: ## the same behind a real Traefik
 .PHONY: test
 test: format-check test-quick setup ## every test, with real peers and the race detector
 	$(PEERS) go test -race $$(go list ./... | grep -v /edgehub/test/)
-	@$(MAKE) --no-print-directory yaegi
+	@$(PEERS) $(MAKE) --no-print-directory yaegi
 	$(PEERS) go test -race -count=1 -timeout 40m ./test/...
 
 .PHONY: test-quick

@@ -2,13 +2,13 @@ package api
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/web"
-	"net/http/httptest"
 )
 
 func hubToken(u hub.User, server string, scopes ...string) hub.Token {

@@ -146,7 +146,7 @@ func TestDeathWhileAFailedStartIsCleanedUp(t *testing.T) {
 
 func TestRestOfTheTimeIsTheNextOwners(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(o *spawn.Options) { o.StartTimeout, o.ReadyTimeout = time.Second, time.Second })
+	w := newWorld(t, func(o *spawn.Options) { o.StartTimeout, o.ReadyTimeout = 3*time.Second, time.Second })
 	w.sim.answers(alice, "", http.StatusServiceUnavailable)
 	a := w.replica("a")
 	g := w.sim.hold("visit")
@@ -272,7 +272,7 @@ func TestLateOwnerWhoseStartFailedNeverRemovesAnInstanceThatWasAdopted(t *testin
 
 func TestLateOwnerPastItsDeadlineNeverRemovesARunningServer(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(o *spawn.Options) { o.StartTimeout, o.ReadyTimeout = 5*time.Second, time.Second })
+	w := newWorld(t, func(o *spawn.Options) { o.StartTimeout, o.ReadyTimeout = 7*time.Second, time.Second })
 	w.sim.answers(alice, "", http.StatusServiceUnavailable)
 	a := w.replica("a")
 	visit := w.sim.hold("visit") // a waits for this answer until its time is over

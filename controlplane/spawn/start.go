@@ -104,13 +104,14 @@ func (m *Manager) runStart(ctx context.Context, s hub.Server) {
 	}
 }
 
-// startMessage is what the user is told of a failed start.
+// startMessage is what the user is told of a failed start. Whatever broke off because the time was over is told as that.
 func startMessage(ctx context.Context, err error) string {
-	if msg := hub.MessageOf(err); msg != "" {
-		return msg
-	}
-	if ctx.Err() != nil {
+	msg := hub.MessageOf(err)
+	switch {
+	case ctx.Err() != nil && (msg == "" || errors.Is(err, context.DeadlineExceeded)):
 		return "The server did not become ready in time."
+	case msg != "":
+		return msg
 	}
 	return "The server could not be started. The hub's log says more."
 }

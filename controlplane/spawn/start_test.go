@@ -291,7 +291,7 @@ func TestFailedStart(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, func(o *spawn.Options) {
 				if test.short {
-					o.StartTimeout, o.ReadyTimeout = 300*time.Millisecond, 300*time.Millisecond
+					o.StartTimeout, o.ReadyTimeout = 3*time.Second, time.Second
 				}
 			})
 			test.arrange(w)

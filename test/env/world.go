@@ -75,7 +75,7 @@ func NewAddress() string {
 // newWorld makes the folders and files of a world.
 func newWorld(t testing.TB, o Options) *World {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "eh") // t.TempDir is too long for the path of a socket
+	dir, err := os.MkdirTemp("", "eh") //nolint:usetesting // t.TempDir is too long for the path of a socket
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ module github.com/edgehub/edgehub/test/yaegi
 go 1.26.0
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/edgehub/edgehub v0.0.0-00010101000000-000000000000
 	github.com/traefik/yaegi v0.16.1
 )
@@ -11,7 +12,6 @@ require (
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
-	github.com/coder/websocket v1.8.15 // indirect
 	github.com/coreos/go-semver v0.3.1 // indirect
 	github.com/coreos/go-systemd/v22 v22.7.0 // indirect
 	github.com/dustin/go-humanize v1.0.1 // indirect

@@ -1,12 +1,17 @@
 package yaegi
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/coder/websocket"
 
 	"github.com/edgehub/edgehub/plugin"
 	"github.com/edgehub/edgehub/plugin/edgetest"
@@ -25,13 +30,94 @@ func TestTraefik(t *testing.T) {
 // traefik is a running Traefik whose only router goes through the plugin.
 type traefik struct {
 	http.Handler
-	addr string
+	addr    string
+	dynamic string // the file with its routers
+	log     string
 }
 
 // Address implements edgetest.Remote.
 func (r *traefik) Address() string { return r.addr }
 
 type section map[string]any
+
+// routers sends everything through the plugin, except a host that shows which configuration is in use.
+func routers(o edgetest.Options, probe string) section {
+	return section{"http": section{
+		"routers": section{
+			"all":   section{"rule": "PathPrefix(`/`)", "service": "noop@internal", "middlewares": []string{"edge"}},
+			"probe": section{"rule": "Host(`" + probe + "`)", "service": "noop@internal", "priority": 1000},
+		},
+		"middlewares": section{"edge": section{"plugin": section{"edgehub": section{
+			"etcd": o.Etcd, "prefix": o.Prefix, "hub": o.Hub, "publicURL": o.PublicURL}}}},
+	}}
+}
+
+// TestTraefikReloads changes Traefik's configuration under an open WebSocket, which then must end with its session.
+func TestTraefikReloads(t *testing.T) {
+	program := os.Getenv("EDGEHUB_TEST_TRAEFIK")
+	if program == "" {
+		t.Skip("EDGEHUB_TEST_TRAEFIK does not name a Traefik")
+	}
+	w := edgetest.NewWorld(t, edgetest.SharedEtcd(t))
+	w.PutRoute(edgetest.Route("alice", edgetest.Backend(t, func(rw http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(rw, r, nil)
+		if err != nil {
+			return
+		}
+		defer func() { _ = c.CloseNow() }()
+		for {
+			kind, data, err := c.Read(r.Context())
+			if err != nil || c.Write(r.Context(), kind, data) != nil {
+				return
+			}
+		}
+	}).URL))
+	options := edgetest.Options{Etcd: []string{w.Etcd.Endpoint}, Prefix: w.Prefix, Hub: []string{w.Hub.URL}}
+	edge := startTraefik(t, program, options)
+	w.Start(func(testing.TB, edgetest.Options) http.Handler { return edge })
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	socket, _, err := websocket.Dial(ctx, "http://"+w.Addr+"/user/alice/ws", &websocket.DialOptions{
+		HTTPHeader: http.Header{"Authorization": {"token " + w.TokenOf("alice")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = socket.CloseNow() }()
+	for _, probe := range []string{"one.test", "two.test", "three.test"} {
+		text, err := json.Marshal(routers(options, probe))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(edge.dynamic, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.Eventually("the reload", func() bool {
+			r := w.Request("GET", "/")
+			r.Host = probe
+			return w.Do(r).Status == http.StatusTeapot
+		})
+		if got := w.Get("alice", "/hub/x"); got.Status != 200 {
+			t.Errorf("after a reload: %d %s", got.Status, got.Body)
+		}
+	}
+	if err := socket.Write(ctx, websocket.MessageText, []byte("x")); err != nil {
+		t.Fatal("a reload dropped the socket:", err)
+	}
+	if _, _, err := socket.Read(ctx); err != nil {
+		t.Fatal("a reload dropped the socket:", err)
+	}
+	w.Put(routes.RevokedKey(w.Prefix, routes.RevokedSession, "session-alice"), routes.Revocation{Schema: 1})
+	if _, _, err := socket.Read(ctx); err == nil || ctx.Err() != nil {
+		t.Error("the socket outlives its session after reloads")
+	}
+	text, err := os.ReadFile(edge.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), "routes, 1 keys at revision"); n != 1 {
+		t.Errorf("the routes were listed %d times over three reloads:\n%s", n, text)
+	}
+}
 
 func startTraefik(t testing.TB, program string, o edgetest.Options) *traefik {
 	t.Helper()
@@ -59,11 +145,7 @@ func startTraefik(t testing.TB, program string, o edgetest.Options) *traefik {
 	}
 	save(filepath.Join("plugins-local", "src", "github.com", "edgehub", "edgehub", ".traefik.yml"), manifest)
 	addr := edgetest.FreeAddr(t)
-	dynamic := config("dynamic.yml", section{"http": section{
-		"routers": section{"all": section{"rule": "PathPrefix(`/`)", "service": "noop@internal", "middlewares": []string{"edge"}}},
-		"middlewares": section{"edge": section{"plugin": section{"edgehub": section{
-			"etcd": o.Etcd, "prefix": o.Prefix, "hub": o.Hub, "publicURL": o.PublicURL}}}},
-	}})
+	dynamic := config("dynamic.yml", routers(o, "none.test"))
 	static := config("traefik.yml", section{
 		"global":       section{"checkNewVersion": false, "sendAnonymousUsage": false},
 		"log":          section{"level": "ERROR"},
@@ -89,7 +171,7 @@ func startTraefik(t testing.TB, program string, o edgetest.Options) *traefik {
 			t.Logf("Traefik's log:\n%s", text)
 		}
 	})
-	r := &traefik{addr: addr}
+	r := &traefik{addr: addr, dynamic: dynamic, log: out.Name()}
 	for {
 		resp, err := http.Get("http://" + addr + "/ready-probe")
 		if err != nil {
