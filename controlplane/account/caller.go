@@ -156,7 +156,8 @@ func (a *Accounts) PutAdminService(ctx context.Context, name, secret string) err
 	return a.tokens.AdoptForService(ctx, hub.Token{Service: name, Note: "bootstrap token file", Scopes: []string{"inherit"}}, secret)
 }
 
-// EdgeToken signs the edge token of a caller and says for how long it is good.
+// EdgeToken signs the edge token of a caller and says for how long it is good: never longer than the session or API token
+// behind it.
 func (a *Accounts) EdgeToken(c *Caller) (string, time.Duration, error) {
 	claims := routes.Claims{Subject: c.Name(), Admin: c.Admin(), Scopes: accessScopes(c)}
 	if c.User != nil {
@@ -167,13 +168,19 @@ func (a *Accounts) EdgeToken(c *Caller) (string, time.Duration, error) {
 	} else {
 		claims.UserID = "service/" + c.Service
 	}
+	var end time.Time
 	if c.Session != nil {
-		claims.Session = c.Session.ID
+		claims.Session, end = c.Session.ID, c.Session.Expires
 	} else {
-		claims.Token = c.Token.ID
+		claims.Token, end = c.Token.ID, c.Token.Expires
+	}
+	life := routes.TokenLife * time.Second
+	if !end.IsZero() {
+		claims.Expires = end.Unix()
+		life = min(life, time.Until(end))
 	}
 	token, err := a.tokens.EdgeToken(claims)
-	return token, routes.TokenLife * time.Second, err
+	return token, life, err
 }
 
 // accessScopes are the scopes that matter at an edge. A credential that may do all that its owner may carries

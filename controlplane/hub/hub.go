@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -62,7 +63,7 @@ var reservedServers = map[string]bool{
 	"oauth": true, "kernelspecs": true, "lsp": true, "consoles": true, "rstudio": true, "vscode": true, "custom": true,
 }
 
-// Clip shortens untrusted text for messages and logs to 32 runes and drops control characters (CVE-2026-54338).
+// Clip shortens untrusted text for messages and logs to 32 runes and replaces what cannot be printed (CVE-2026-54338).
 func Clip(s string) string {
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, "?")
@@ -73,7 +74,7 @@ func Clip(s string) string {
 			out = append(out, '…')
 			break
 		}
-		if c < 0x20 || 0x7f <= c && c < 0xa0 {
+		if !unicode.IsPrint(c) { // control characters, and those that turn the direction of what follows
 			c = '?'
 		}
 		out = append(out, c)

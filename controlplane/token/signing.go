@@ -80,11 +80,13 @@ func (s *Signing) MAC(purpose, data string) []byte {
 }
 
 // EdgeToken signs an edge token with c's subject, rights and session; issuer and times are set here. A given c.IssuedAt is
-// the earliest time of issue, see hub.User.TokensAfter.
+// the earliest time of issue, see hub.User.TokensAfter; a given c.Expires is the latest end, that of the credential behind it.
 func (s *Service) EdgeToken(c routes.Claims) (string, error) {
 	now := time.Now().Unix()
 	c.Issuer, c.IssuedAt = s.signing.hubID, max(now, c.IssuedAt)
-	c.Expires = c.IssuedAt + routes.TokenLife
+	if limit := c.IssuedAt + routes.TokenLife; c.Expires == 0 || c.Expires > limit {
+		c.Expires = limit
+	}
 	token, err := routes.SignToken(s.signing.kid, s.signing.key, c)
 	if err != nil {
 		return "", fmt.Errorf("sign edge token for %s: %w", c.Subject, err)
