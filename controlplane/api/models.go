@@ -6,6 +6,7 @@ import (
 	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/spawn"
 	"github.com/edgehub/edgehub/routes"
 )
 
@@ -95,21 +96,12 @@ func serverModel(s *hub.Server, withState bool) map[string]any {
 	m := map[string]any{
 		"name": s.Name, "display_name": s.Name, "full_name": s.FullName(), "last_activity": timestamp(s.LastActivity), "started": timestamp(s.Started),
 		"pending": pending(s), "ready": s.State == hub.Running, "stopped": !s.Active(), "url": prefix, "user_options": options,
-		"progress_url": progressURL(s), "full_url": nil, "full_progress_url": nil, "state": nil,
+		"progress_url": spawn.ProgressURL(s), "full_url": nil, "full_progress_url": nil, "state": nil,
 	}
 	if withState && s.Instance != nil {
 		m["state"] = s.Instance.State
 	}
 	return m
-}
-
-// progressURL is where the progress of a start is told.
-func progressURL(s *hub.Server) string {
-	base := "/hub/api/users/" + routes.EscapeSegment(string(s.User))
-	if s.Name == "" {
-		return base + "/server/progress"
-	}
-	return base + "/servers/" + routes.EscapeSegment(string(s.Name)) + "/progress"
 }
 
 // tokenModel is an API token; its scopes are what they are worth now.

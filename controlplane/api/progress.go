@@ -16,21 +16,14 @@ const keepAlive = 8 * time.Second
 // progress streams the events of a start as server-sent events, from the first one on, and ends after the last one. Any
 // replica can serve it: the events are in the record.
 func (a *API) progress(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
-	u, name, err := a.server(r)
+	u, s, err := a.started(r)
 	if err != nil {
 		return err
-	}
-	s, err := a.Servers.Get(r.Context(), u.Name, name)
-	if err != nil {
-		return err
-	}
-	if s.Gen == 0 && name != "" {
-		return hub.Errorf(hub.NotFound, "%s has no server named '%s'", u.Name, name)
 	}
 	if s.State != hub.Starting && s.State != hub.Running && !failed(&s) {
 		return hub.Errorf(hub.Invalid, "%s is not starting", u.Name)
 	}
-	return a.stream(w, r, u.Name, name)
+	return a.stream(w, r, u.Name, s.Name)
 }
 
 // failed reports whether the last start of s came to a bad end.

@@ -29,20 +29,27 @@ func (a *API) server(r *http.Request) (hub.User, hub.ServerName, error) {
 	return u, name, err
 }
 
-// getServer answers with a server that was started at least once.
-func (a *API) getServer(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
+// started is the user that a request's path names, and the record of the server: the default one, or a named one that was
+// started at least once.
+func (a *API) started(r *http.Request) (hub.User, hub.Server, error) {
 	u, name, err := a.server(r)
 	if err != nil {
-		return err
+		return u, hub.Server{}, err
 	}
 	s, err := a.Servers.Get(r.Context(), u.Name, name)
+	if err == nil && s.Gen == 0 && name != "" {
+		err = hub.Errorf(hub.NotFound, "%s has no server named '%s'", u.Name, name)
+	}
+	return u, s, err
+}
+
+// getServer answers with a server that was started at least once.
+func (a *API) getServer(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
+	u, s, err := a.started(r)
 	if err != nil {
 		return err
 	}
-	if s.Gen == 0 && name != "" {
-		return hub.Errorf(hub.NotFound, "%s has no server named '%s'", u.Name, name)
-	}
-	server := string(name)
+	server := string(s.Name)
 	res := access.Resource{User: string(u.Name), UserGroups: u.Groups, Server: &server}
 	return web.JSON(w, http.StatusOK, serverModel(&s, c.Scopes.Allows("admin:server_state", res)))
 }

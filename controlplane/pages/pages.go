@@ -291,3 +291,13 @@ func (p *Pages) server(v visit, scope string) (hub.User, hub.ServerName, error) 
 	}
 	return u, server, nil
 }
+
+// record is the owner and the record of the server that a page's path names; see server.
+func (p *Pages) record(v visit, scope string) (hub.User, hub.Server, error) {
+	u, name, err := p.server(v, scope)
+	if err != nil {
+		return u, hub.Server{}, err
+	}
+	s, err := p.Servers.Get(v.r.Context(), u.Name, name)
+	return u, s, err
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/spawn"
 	"github.com/edgehub/edgehub/controlplane/web"
 	"github.com/edgehub/edgehub/routes"
 )
@@ -28,11 +29,7 @@ func (p *Pages) home(v visit) error {
 // spawnForm leads to a running or starting server, and offers to start one that is stopped. Unlike JupyterHub's it starts
 // nothing by itself: a link of another site can open it.
 func (p *Pages) spawnForm(v visit) error {
-	u, name, err := p.server(v, "start:servers")
-	if err != nil {
-		return err
-	}
-	s, err := p.Servers.Get(v.r.Context(), u.Name, name)
+	_, s, err := p.record(v, "start:servers")
 	if err != nil {
 		return err
 	}
@@ -47,16 +44,12 @@ func (p *Pages) spawnForm(v visit) error {
 
 // spawn starts a server and leads to its progress.
 func (p *Pages) spawn(v visit) error {
-	u, name, err := p.server(v, "start:servers")
-	if err != nil {
-		return err
-	}
-	s, err := p.Servers.Get(v.r.Context(), u.Name, name)
+	u, s, err := p.record(v, "start:servers")
 	if err != nil {
 		return err
 	}
 	if !s.Active() {
-		if s, err = p.Servers.Start(v.r.Context(), u, name, nil); err != nil {
+		if s, err = p.Servers.Start(v.r.Context(), u, s.Name, nil); err != nil {
 			return err
 		}
 	}
@@ -80,11 +73,7 @@ func (p *Pages) stop(v visit) error {
 
 // pending follows a start or a stop.
 func (p *Pages) pending(v visit) error {
-	u, name, err := p.server(v, "read:servers")
-	if err != nil {
-		return err
-	}
-	s, err := p.Servers.Get(v.r.Context(), u.Name, name)
+	_, s, err := p.record(v, "read:servers")
 	if err != nil {
 		return err
 	}
@@ -102,20 +91,11 @@ func (p *Pages) pending(v visit) error {
 		return p.offer(v, status, &s)
 	}
 	view := PendingView{Page: p.page(v.w, v.r, v.Caller), ServerRef: ref(&s), Next: next(v.r),
-		ServerURL: routes.UserPrefix(string(s.User), string(s.Name)), ProgressURL: progressURL(&s)}
+		ServerURL: routes.UserPrefix(string(s.User), string(s.Name)), ProgressURL: spawn.ProgressURL(&s)}
 	for _, e := range s.Events {
 		view.Events = append(view.Events, EventView{Progress: e.Progress, Message: e.Message})
 	}
 	return p.render.Render(v.w, http.StatusOK, PendingPage, view)
-}
-
-// progressURL is the API's stream of a start's events.
-func progressURL(s *hub.Server) string {
-	base := "/hub/api/users/" + routes.EscapeSegment(string(s.User))
-	if s.Name == "" {
-		return base + "/server/progress"
-	}
-	return base + "/servers/" + routes.EscapeSegment(string(s.Name)) + "/progress"
 }
 
 // offer shows that a server is not running, with a button to start it for those who may.

@@ -284,6 +284,15 @@ func (m *Manager) instanceName(s *hub.Server) string {
 	return "jupyter-" + string(readable) + "-" + hex.EncodeToString(sum[:6])
 }
 
+// ProgressURL is the path of the API's stream of a server's events.
+func ProgressURL(s *hub.Server) string {
+	base := "/hub/api/users/" + routes.EscapeSegment(string(s.User))
+	if s.Name == "" {
+		return base + "/server/progress"
+	}
+	return base + "/servers/" + routes.EscapeSegment(string(s.Name)) + "/progress"
+}
+
 // routeKey is the etcd key of a server's route.
 func (m *Manager) routeKey(s *hub.Server) string {
 	return routes.RouteKey(m.opts.Store.Prefix(), routes.UserPrefix(string(s.User), string(s.Name)))
