@@ -330,8 +330,16 @@ func (w *World) killServers() {
 	}
 }
 
-// keepLogs copies the logs of users' servers to the artefacts if the test failed.
+// keepLogs looks through the logs in the data folder and copies them to the artefacts: that of Traefik below `edgehub up`
+// always, those of users' servers if the test failed.
 func (w *World) keepLogs() {
+	inner := filepath.Join(w.Data, "traefik", "traefik.log")
+	if text, err := os.ReadFile(inner); err == nil {
+		_ = os.WriteFile(w.Artifact("traefik.log"), text, 0o644) // only for people
+		if found := alarms.Find(text); found != nil {
+			w.t.Errorf("traefik: %.300s", found)
+		}
+	}
 	if !w.t.Failed() {
 		return
 	}
