@@ -6,6 +6,7 @@ package edgetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
@@ -147,7 +149,11 @@ func (e *Etcd) startProgram(program string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	for {
-		if _, err := c.Get(ctx, "ready"); err == nil || ctx.Err() != nil {
+		_, err := c.Get(ctx, "ready")
+		if err == nil || errors.Is(err, rpctypes.ErrUserEmpty) { // with authentication a refusal is an answer too
+			return nil
+		}
+		if ctx.Err() != nil {
 			return err
 		}
 	}
