@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -199,10 +200,13 @@ func (s *settings) load(file string) error {
 	}
 	var typed *yaml.TypeError
 	if errors.As(err, &typed) {
-		return fmt.Errorf("configuration %s: %s", file, strings.Join(typed.Errors, "; "))
+		return fmt.Errorf("configuration %s: %s", file, goType.ReplaceAllString(strings.Join(typed.Errors, "; "), ""))
 	}
 	return fmt.Errorf("configuration %s: %s", file, strings.TrimPrefix(err.Error(), "yaml: "))
 }
+
+// goType is what the YAML library says of our types, which is nothing to operators.
+var goType = regexp.MustCompile(` in type main\.\w+`)
 
 func (s *settings) logger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level

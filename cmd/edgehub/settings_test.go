@@ -83,6 +83,9 @@ func TestACorruptFileIsRefusedWithItsLine(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want an error with %q", err, c.want)
 			}
+			if err != nil && strings.Contains(err.Error(), "main.") {
+				t.Errorf("names a Go type: %q", err)
+			}
 			if err != nil && strings.Contains(err.Error(), "\n") {
 				t.Errorf("more than one line: %q", err)
 			}

@@ -41,7 +41,7 @@ func Start(ctx context.Context, dir, socket, logFile string) (*Server, error) {
 		return nil, err
 	}
 	cfg := config(dir, socket, logFile)
-	e, err := embed.StartEtcd(cfg)
+	e, err := startEtcd(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded etcd: %w (its log is %s)", err, logFile)
 	}
@@ -56,6 +56,16 @@ func Start(ctx context.Context, dir, socket, logFile string) (*Server, error) {
 		s.Stop()
 		return nil, fmt.Errorf("the embedded etcd is not ready: %w (its log is %s)", ctx.Err(), logFile)
 	}
+}
+
+// startEtcd turns the panic with which etcd answers to a damaged log of writes into an error.
+func startEtcd(cfg *embed.Config) (e *embed.Etcd, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the stored data in %s cannot be read (%v). Restore it from a backup", cfg.Dir, p)
+		}
+	}()
+	return embed.StartEtcd(cfg)
 }
 
 func config(dir, socket, logFile string) *embed.Config {

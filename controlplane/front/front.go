@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/edgehub/edgehub/plugin"
@@ -34,7 +35,7 @@ func Embedded(ctx context.Context, l net.Listener, cfg *Config, log *slog.Logger
 		defer edge.Close()
 	}
 	srv := &http.Server{
-		Handler:           handler,
+		Handler:           logPanics(log, handler),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       3 * time.Minute,
 		MaxHeaderBytes:    60 << 10, // Go adds 4 KiB of slack
@@ -54,6 +55,23 @@ func Embedded(ctx context.Context, l net.Listener, cfg *Config, log *slog.Logger
 		err = srv.Close()
 	}
 	return errors.Join(err, ended(<-failed))
+}
+
+// logPanics makes a bug of the edge visible: net/http itself tells of a panic only among everyday noise.
+func logPanics(log *slog.Logger, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if p != http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
+				log.Error("the front door panicked", "panic", p, "stack", string(debug.Stack()))
+			}
+			panic(http.ErrAbortHandler) // ends the connection and says nothing more
+		}()
+		next.ServeHTTP(w, r)
+	})
 }
 
 // ended is nil for the error of a server that was shut down.
