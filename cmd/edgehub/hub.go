@@ -35,8 +35,8 @@ func runHub(cmd *cobra.Command, s settings) error {
 	if err != nil {
 		return err
 	}
-	if len(s.Etcd) == 0 {
-		return fmt.Errorf("no etcd given. Name its endpoints with --etcd http://HOST:2379")
+	if err := controlplane.CheckEtcd(s.Etcd); err != nil {
+		return err
 	}
 	if err := s.prepareData(); err != nil {
 		return err

@@ -18,12 +18,23 @@ import (
 	"github.com/edgehub/edgehub/routes"
 )
 
-// TestTraefik runs the suite through a real Traefik, if EDGEHUB_TEST_TRAEFIK names one.
-func TestTraefik(t *testing.T) {
+// traefikProgram is the Traefik that EDGEHUB_TEST_TRAEFIK names. Without one a test is skipped, and fails in CI.
+func traefikProgram(t *testing.T) string {
+	t.Helper()
 	program := os.Getenv("EDGEHUB_TEST_TRAEFIK")
-	if program == "" {
-		t.Skip("EDGEHUB_TEST_TRAEFIK does not name a Traefik")
+	switch {
+	case program != "":
+	case os.Getenv("CI") != "":
+		t.Fatal("EDGEHUB_TEST_TRAEFIK is not set: run `make setup`, and tests with test/setup/env.sh")
+	default:
+		t.Skip("needs a Traefik: `make setup`, then test/setup/env.sh make yaegi")
 	}
+	return program
+}
+
+// TestTraefik runs the suite through a real Traefik.
+func TestTraefik(t *testing.T) {
+	program := traefikProgram(t)
 	edgetest.Run(t, func(t testing.TB, o edgetest.Options) http.Handler { return startTraefik(t, program, o) })
 }
 
@@ -54,10 +65,7 @@ func routers(o edgetest.Options, probe string) section {
 
 // TestTraefikReloads changes Traefik's configuration under an open WebSocket, which then must end with its session.
 func TestTraefikReloads(t *testing.T) {
-	program := os.Getenv("EDGEHUB_TEST_TRAEFIK")
-	if program == "" {
-		t.Skip("EDGEHUB_TEST_TRAEFIK does not name a Traefik")
-	}
+	program := traefikProgram(t)
 	w := edgetest.NewWorld(t, edgetest.SharedEtcd(t))
 	w.PutRoute(edgetest.Route("alice", edgetest.Backend(t, func(rw http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(rw, r, nil)
