@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -28,6 +29,9 @@ type Config struct {
 	EtcdPasswordFile string `json:"etcdPasswordFile,omitempty" yaml:"etcdPasswordFile,omitempty"`
 	// EtcdCAFile is a PEM file with the authorities that sign etcd's certificates. Empty: the system's.
 	EtcdCAFile string `json:"etcdCAFile,omitempty" yaml:"etcdCAFile,omitempty"`
+	// Targets lists the networks in which users' servers are: 10.0.0.0/8. Empty: everywhere but link-local, multicast and
+	// unspecified addresses. etcd's and the control plane's own addresses, as configured here, are never dialled for a route.
+	Targets []string `json:"targets,omitempty" yaml:"targets,omitempty"`
 }
 
 // CreateConfig returns the configuration that holds where an operator sets nothing.
@@ -45,6 +49,7 @@ type settings struct {
 	username     string
 	passwordFile string
 	caFile       string
+	targets      []netip.Prefix
 }
 
 // address is where to dial: a host and port, or a unix socket.
@@ -76,6 +81,13 @@ func (c *Config) check() (*settings, error) {
 	}
 	if s.username != "" && s.passwordFile == "" {
 		return nil, errors.New("option etcdPasswordFile: needed with etcdUsername")
+	}
+	for _, raw := range c.Targets {
+		p, err := netip.ParsePrefix(raw)
+		if err != nil || p != p.Masked() {
+			return nil, fmt.Errorf("option targets: %s is not a network like 10.0.0.0/8", clip(raw))
+		}
+		s.targets = append(s.targets, p)
 	}
 	if c.PublicURL != "" {
 		u, err := url.Parse(c.PublicURL)

@@ -11,7 +11,7 @@ import (
 var unwelcome = map[string]bool{
 	"Service-Worker-Allowed": true, "Clear-Site-Data": true, "Strict-Transport-Security": true, "Alt-Svc": true,
 	"Public-Key-Pins": true, "Public-Key-Pins-Report-Only": true, "Refresh": true, "Access-Control-Allow-Credentials": true,
-	"Trailer": true,
+	"Cross-Origin-Opener-Policy": true, "Cross-Origin-Opener-Policy-Report-Only": true,
 }
 
 // filterAnswer takes out of a server's answer, 101 included, what would reach beyond the route's prefix, and adds the

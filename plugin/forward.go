@@ -1,57 +1,79 @@
 package plugin
 
 import (
+	"net"
 	"net/http"
-	"net/http/httputil"
+	"net/url"
 	"strings"
 )
 
-// What the edge sends on. ReverseProxy has removed the hop-by-hop headers, and those that "Connection" names, before
-// these functions run, so nothing that they set can be taken away by the visitor.
+// What the edge sends on. The header of a request is changed in place: nobody behind this middleware sees it, and a copy
+// would be most of an interpreter's work.
 
 // ownNamespace is how the headers begin that only the edge may set toward servers and the control plane.
 const ownNamespace = "x-edgehub-"
 
-// rewriteForServer makes the request that a user's server gets: the hub's cookies and every credential of the visitor are
-// gone, and the server's own credential is there.
-func rewriteForServer(pr *httputil.ProxyRequest, v *visit) {
-	scheme, host, _ := strings.Cut(v.route.Target, "://")
-	pr.Out.URL.Scheme = scheme
-	pr.Out.URL.Host = strings.TrimSuffix(host, "/")
-	delete(pr.Out.Header, "Cookie")
-	delete(pr.Out.Header, "Authorization")
-	rewrite(pr, v)
+// forwarded says where a request came from, ready to go into a header.
+type forwarded struct {
+	host, proto, port []string
 }
 
-// rewriteForHub makes the request that the control plane gets: as it came, cookies and credentials included.
-func rewriteForHub(pr *httputil.ProxyRequest, v *visit) {
-	pr.Out.URL.Scheme = "http"
-	pr.Out.URL.Host = "hub"
-	rewrite(pr, v)
+func newForwarded(scheme, host string) *forwarded {
+	return &forwarded{host: []string{host}, proto: []string{scheme}, port: []string{portOf(scheme, host)}}
 }
 
-// rewrite does what both have in common. The chain of addresses that a request came through is kept.
-func rewrite(pr *httputil.ProxyRequest, v *visit) {
-	pr.Out.URL.RawQuery = v.query // ReverseProxy has dropped what it could not parse
-	pr.Out.Trailer = nil
-	h := pr.Out.Header
-	dropForged(h)
-	if prior := pr.In.Header["X-Forwarded-For"]; len(prior) > 0 {
-		h["X-Forwarded-For"] = prior
+// toServer makes out the request that a user's server gets: the hub's cookies and every credential of the visitor are gone,
+// and the server's own credential is there.
+func toServer(out *http.Request, v *visit) {
+	p := v.pass
+	forward(out, p.target, v.query, p.forwarded)
+	h := out.Header
+	if len(p.cookies) > 0 {
+		h["Cookie"] = p.cookies
+	} else {
+		delete(h, "Cookie")
 	}
-	pr.SetXForwarded()
-	for name, lines := range v.headers {
-		h[name] = lines
+	if p.credential != nil {
+		h["Authorization"] = p.credential
+	} else {
+		delete(h, "Authorization")
 	}
 }
 
-// forwardedHeaders say where a request came from.
-func forwardedHeaders(scheme, host string) http.Header {
-	return http.Header{
-		"X-Forwarded-Host":  []string{host},
-		"X-Forwarded-Proto": []string{scheme},
-		"X-Forwarded-Port":  []string{portOf(scheme, host)},
+// noAgent keeps Go's own User-Agent out of the request of a client that names none.
+var noAgent = []string{""}
+
+// forward makes out a request to the address to: the path byte for byte as it came, the header without what concerns this
+// one connection or speaks in the name of a proxy. The chain of addresses that the request came through is kept.
+func forward(out *http.Request, to *address, query string, from *forwarded) {
+	u := out.URL
+	out.URL = &url.URL{Scheme: to.scheme, Host: to.host, Path: u.Path, RawPath: u.RawPath, RawQuery: query, ForceQuery: u.ForceQuery}
+	out.Close = false
+	out.Trailer = nil
+	if out.ContentLength == 0 {
+		out.Body = nil // then the transport may try again over a fresh connection
 	}
+	h := out.Header
+	cleanHeader(h)
+	addClient(h, out.RemoteAddr)
+	h["X-Forwarded-Host"] = from.host
+	h["X-Forwarded-Proto"] = from.proto
+	h["X-Forwarded-Port"] = from.port
+	if len(h["User-Agent"]) == 0 {
+		h["User-Agent"] = noAgent
+	}
+}
+
+// addClient puts the address that the request came from at the end of X-Forwarded-For.
+func addClient(h http.Header, remote string) {
+	ip, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		return // a unix socket has no address
+	}
+	if prior := h["X-Forwarded-For"]; len(prior) > 0 {
+		ip = strings.Join(prior, ", ") + ", " + ip
+	}
+	h["X-Forwarded-For"] = []string{ip}
 }
 
 func portOf(scheme, host string) string {
@@ -64,35 +86,61 @@ func portOf(scheme, host string) string {
 	return "80"
 }
 
-// usual are headers that dropForged need not look at: harmless ones, and those that rewrite replaces.
+// usual are the headers that cleanHeader need not look at: harmless ones, and those that forward replaces.
 var usual = map[string]bool{
-	"Referer": true, "Range": true, "Pragma": true, "Priority": true, "X-Xsrftoken": true, "X-Requested-With": true, "X-Real-Ip": true,
-	"X-Forwarded-For": true, "X-Forwarded-Host": true, "X-Forwarded-Proto": true, "X-Forwarded-Port": true, "X-Forwarded-Server": true,
+	"Accept": true, "Accept-Encoding": true, "Accept-Language": true, "Authorization": true, "Cache-Control": true,
+	"Content-Length": true, "Content-Type": true, "Cookie": true, "Dnt": true, "If-Modified-Since": true, "If-None-Match": true,
+	"Origin": true, "Pragma": true, "Priority": true, "Range": true, "Referer": true, "User-Agent": true,
+	"Sec-Ch-Ua": true, "Sec-Ch-Ua-Mobile": true, "Sec-Ch-Ua-Platform": true, "Sec-Fetch-Dest": true, "Sec-Fetch-Mode": true,
+	"Sec-Fetch-Site": true, "Sec-Fetch-User": true, "Upgrade-Insecure-Requests": true, "X-Requested-With": true, "X-Xsrftoken": true,
+	"X-Real-Ip": true, "X-Forwarded-For": true, "X-Forwarded-Host": true, "X-Forwarded-Proto": true, "X-Forwarded-Port": true,
+	"X-Forwarded-Server": true,
 }
 
-// dropForged removes the headers through which a visitor could speak in the name of a proxy: our own namespace,
-// the identity headers of other proxies, and rewrites of the address. "_" counts as "-", as many servers read it.
-func dropForged(h http.Header) {
+// hopByHop are the headers that concern one connection only (RFC 9110, 7.6.1).
+var hopByHop = map[string]bool{
+	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true, "Proxy-Authorization": true,
+	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+}
+
+// cleanHeader removes what concerns the visitor's connection only, and what is forged.
+func cleanHeader(h http.Header) {
+	if named := h["Connection"]; len(named) > 0 && named[0] != "keep-alive" {
+		dropNamed(h, named)
+	}
 	for name := range h {
-		if first := name[0]; first != 'X' && first != 'R' && first != 'P' && first != 'F' || usual[name] {
-			continue // net/http has made the first letter a capital
+		if usual[name] {
+			continue
 		}
-		if forged(strings.ReplaceAll(strings.ToLower(name), "_", "-"), name) {
+		if hopByHop[name] || forged(name) {
 			delete(h, name)
 		}
 	}
 }
 
-// forged decides by the folded name; name is how it was spelled.
-func forged(folded, name string) bool {
-	switch folded {
-	case "remote-user", "remote-groups", "remote-name", "remote-email", "proxy-authorization", "forwarded",
-		"x-original-url", "x-rewrite-url", "x-remote-user", "x-auth-request-user", "x-webauth-user", "x-user":
-		return true
-	case "x-real-ip", "x-forwarded-server":
-		return strings.Contains(name, "_")
+// dropNamed removes the headers that the lines of a Connection header name. It runs before the edge sets its own, so a
+// visitor cannot take those away.
+func dropNamed(h http.Header, lines []string) {
+	for _, line := range lines {
+		for _, name := range strings.Split(line, ",") {
+			delete(h, http.CanonicalHeaderKey(strings.Trim(name, " \t")))
+		}
 	}
-	// The four of X-Forwarded-* that mean something here are set anew afterwards.
+}
+
+// forged reports a header through which a visitor could speak in the name of a proxy: our own namespace, the identity
+// headers of other proxies, and rewrites of the address. "_" counts as "-", as many servers read it.
+func forged(name string) bool {
+	if first := name[0]; first != 'X' && first != 'R' && first != 'F' && first != 'P' {
+		return false // net/http has made the first letter a capital
+	}
+	folded := strings.ReplaceAll(strings.ToLower(name), "_", "-")
+	switch folded {
+	case "remote-user", "remote-groups", "remote-name", "remote-email", "forwarded", "proxy-authorization",
+		"x-original-url", "x-rewrite-url", "x-remote-user", "x-auth-request-user", "x-webauth-user", "x-user", "x-real-ip":
+		return true
+	}
+	// The five of X-Forwarded-* that may pass are among the usual ones, or set anew afterwards.
 	return strings.HasPrefix(folded, ownNamespace) || strings.HasPrefix(folded, "x-forwarded-") ||
 		strings.HasPrefix(folded, "x-auth-request-")
 }

@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"net/http"
 	"sync"
 
 	"github.com/edgehub/edgehub/routes"
@@ -17,14 +16,13 @@ type live struct {
 
 // visit is one request on its way to a user's server.
 type visit struct {
+	pass    *pass
 	route   *routes.Route
 	claims  *routes.Claims // nil for a route that is open to all
 	slash   bool           // the path is below the prefix, not the prefix without its slash
 	query   string         // what is forwarded
 	refresh string         // a Set-Cookie header that gives the visitor a newer edge token, or empty
-	headers http.Header    // what the forwarded request says in place of the visitor
 
-	base   context.Context // the request's own context, without the tracing that ReverseProxy adds
 	cancel context.CancelFunc
 	cut    bool // guarded by live.mu
 }
@@ -33,23 +31,25 @@ func newLive() *live { return &live{byPrefix: make(map[string]map[*visit]bool)} 
 
 func addLive(l *live, v *visit) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	set := l.byPrefix[v.route.Prefix]
 	if set == nil {
 		set = make(map[*visit]bool)
 		l.byPrefix[v.route.Prefix] = set
 	}
 	set[v] = true
+	l.mu.Unlock()
 }
 
+// removeLive ends v, which is over.
 func removeLive(l *live, v *visit) {
+	v.cancel()
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	set := l.byPrefix[v.route.Prefix]
 	delete(set, v)
 	if len(set) == 0 {
 		delete(l.byPrefix, v.route.Prefix)
 	}
+	l.mu.Unlock()
 }
 
 // end cancels v and remembers that the edge did it.
@@ -116,7 +116,7 @@ func (l *live) concerned(c *change) []*visit {
 func (l *live) review(list []*visit, s *state) int {
 	n := 0
 	for _, v := range list {
-		if !s.admits(v.route, v.claims) {
+		if _, ok := s.admits(v.route, v.claims); !ok {
 			l.end(v)
 			n++
 		}

@@ -3,21 +3,28 @@ package plugin
 import (
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"github.com/edgehub/edgehub/routes"
 )
 
 // pass is what the edge worked out for the bearer of one set of credentials at one route. The same credentials, byte for
 // byte, get it again for a while, which spares an interpreter most of the work of a request. It holds only for the very
-// record of the route and the very set of keys that it was made with, and revocation is asked on every use.
+// record of the route and the very set of keys that it was made with, and stillGood is asked on every use.
 type pass struct {
 	route   *routes.Route
 	keyGen  int64
+	checked int64  // the version of the state that admitted it last; atomic
 	scheme  string // of the origin as the browser sees it
 	host    string
 	who     *identity
-	due     int64       // when the token should be renewed, in Unix seconds
-	headers http.Header // what the server is told in place of the visitor
+	due     int64 // when the token should be renewed, in Unix seconds
+
+	// What the server is told, ready to go into a header.
+	target     *address
+	forwarded  *forwarded
+	cookies    []string // the visitor's own, without the hub's; nil for none
+	credential []string // in place of the visitor's; nil for none
 }
 
 // Bounds of passes.
@@ -30,7 +37,7 @@ const (
 func passOf(s *shared, w http.ResponseWriter, r *http.Request, f *found, now int64) *pass {
 	key := passKey(r, f.route.Prefix)
 	p, ok := lookup(s.passes, key, now).(*pass)
-	if ok && p.route == f.route && p.keyGen == f.keyGen && (p.who.claims == nil || revoked(s.state, p.who.claims) == notRevoked) {
+	if ok && p.route == f.route && p.keyGen == f.keyGen {
 		return p
 	}
 	return newPass(s, w, r, f, key, now)
@@ -38,12 +45,13 @@ func passOf(s *shared, w http.ResponseWriter, r *http.Request, f *found, now int
 
 // passKey is the prefix of the route, the origin, and all credentials; empty if that is too much to keep, or more than the
 // usual one header of a kind. No header holds a line break.
-func passKey(r *http.Request, key string) string {
-	cookies, authorizations, protos := r.Header["Cookie"], r.Header["Authorization"], r.Header["X-Forwarded-Proto"]
+func passKey(r *http.Request, prefix string) string {
+	h := r.Header
+	cookies, authorizations, protos := h["Cookie"], h["Authorization"], h["X-Forwarded-Proto"]
 	if len(cookies) > 1 || len(authorizations) > 1 || len(protos) > 1 {
 		return ""
 	}
-	key += "\n" + r.Host
+	key := prefix + "\n" + r.Host
 	if r.TLS != nil {
 		key += "\ns"
 	}
@@ -78,13 +86,15 @@ func newPass(s *shared, w http.ResponseWriter, r *http.Request, f *found, key st
 		answer(w, r, http.StatusInternalServerError, "internal", "The edge cannot sign a ticket for this server.")
 		return nil
 	}
-	p.due = renewalDue(p.who)
-	p.headers = forwardedHeaders(p.scheme, p.host)
-	if cookies := withoutHubCookies(r.Header["Cookie"]); len(cookies) > 0 {
-		p.headers["Cookie"] = cookies
+	if p.target, err = parseAddress(f.route.Target); err != nil {
+		answer(w, r, http.StatusBadGateway, "unavailable", "The server has no usable address.")
+		return nil
 	}
+	p.due = renewalDue(p.who)
+	p.forwarded = newForwarded(p.scheme, p.host)
+	p.cookies = withoutHubCookies(r.Header["Cookie"])
 	if bearer != "" {
-		p.headers["Authorization"] = []string{"token " + bearer}
+		p.credential = []string{"token " + bearer}
 	}
 	until := now + passLife
 	if c := p.who.claims; c != nil && c.Expires+routes.Leeway < until {
@@ -94,6 +104,23 @@ func newPass(s *shared, w http.ResponseWriter, r *http.Request, f *found, key st
 		s.passes.put(key, p, until, now)
 	}
 	return p
+}
+
+// stillGood reports whether the bearer of p is admitted by the state as it is now. Mostly nothing has changed since the
+// last time it was asked.
+func stillGood(s *state, p *pass) bool {
+	s.mu.RLock()
+	changes := s.changes
+	s.mu.RUnlock()
+	return atomic.LoadInt64(&p.checked) == changes || recheck(s, p)
+}
+
+func recheck(s *state, p *pass) bool {
+	changes, ok := s.admits(p.route, p.who.claims)
+	if ok {
+		atomic.StoreInt64(&p.checked, changes)
+	}
+	return ok
 }
 
 // admit decides who the bearer of a request is and whether they may visit the route, and answers and returns nil if not.

@@ -5,10 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httputil"
 	"os"
 	"sync"
 	"time"
@@ -23,22 +21,16 @@ const (
 	bufferSize        = 32 << 10
 )
 
-// contextKey keeps our value in a request's context apart from others'.
-type contextKey string
+// errSwitch says that a server switched the protocol without being asked to.
+var errSwitch = errors.New("the server switched the protocol without being asked to")
 
-const visitKey contextKey = "github.com/edgehub/edgehub/plugin visit"
-
-func visitOf(ctx context.Context) *visit {
-	v, _ := ctx.Value(visitKey).(*visit)
-	return v
-}
-
-// newCarrier is the transport to users' servers: HTTP/1.1 only, no proxy from the environment.
-func newCarrier() *http.Transport {
+// newCarrier is the transport to users' servers: HTTP/1.1 only, no proxy from the environment. It is used without
+// net/http/httputil.ReverseProxy: that would send "103 Early Hints" on past every filter, and under Yaegi each of its
+// callbacks costs more than all that it does.
+func newCarrier(s *shared) *http.Transport {
 	return &http.Transport{
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			d := &net.Dialer{Timeout: dialTimeout}
-			return d.DialContext(ctx, network, addr)
+		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
+			return s.reach.dial(ctx, addr)
 		},
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    dialTimeout,
@@ -51,66 +43,92 @@ func newCarrier() *http.Transport {
 	}
 }
 
-// quietTrip sends a request and filters the answer. It sends without the tracing that ReverseProxy adds to its context, through which it would pass on
-// "103 Early Hints" and other 1xx answers unfiltered. It also hands out a copy of the answer, because the transport
-// writes a server's trailers into the original one, which is then not the one that ReverseProxy copies from.
-type quietTrip struct {
-	transport *http.Transport
+// newBuffers is the pool of the buffers through which bodies are copied.
+func newBuffers() *sync.Pool {
+	return &sync.Pool{New: func() any { return make([]byte, bufferSize) }}
 }
 
-// RoundTrip implements http.RoundTripper.
-func (q *quietTrip) RoundTrip(r *http.Request) (*http.Response, error) {
-	v := visitOf(r.Context())
-	resp, err := q.transport.RoundTrip(r.WithContext(v.base))
+// carryToServer sends a request to a user's server and its answer back, as v says. ctx ends it.
+func carryToServer(ctx context.Context, s *shared, w http.ResponseWriter, r *http.Request, v *visit) {
+	out := r.WithContext(ctx)
+	toServer(out, v)
+	resp, err := s.carrier.RoundTrip(out)
 	if err != nil {
-		return nil, err
+		s.serverFailed(w, r, v, err)
+		return
 	}
-	quiet := new(http.Response)
-	*quiet = *resp
-	quiet.Trailer = nil
-	if v.route != nil {
-		filterAnswer(quiet.Header, v)
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		s.serverFailed(w, r, v, errSwitch)
+		return
 	}
-	return quiet, nil
+	copyHeader(w.Header(), resp.Header)
+	filterAnswer(w.Header(), v)
+	w.WriteHeader(resp.StatusCode)
+	copyBody(s, w, resp, r.Method)
 }
 
-// buffers are shared by all copies of bodies; without them the 32 KB of each request cost most of its time.
-type buffers struct {
-	pool *sync.Pool
+// connectionOnly are the response headers that concern one connection only, or announce trailers, which the edge drops.
+var connectionOnly = map[string]bool{
+	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true, "Te": true, "Trailer": true,
+	"Transfer-Encoding": true, "Upgrade": true,
 }
 
-func newBuffers() *buffers {
-	return &buffers{pool: &sync.Pool{New: func() any { return make([]byte, bufferSize) }}}
+// copyHeader gives the visitor the header of an answer, without what concerns one connection only.
+func copyHeader(to, from http.Header) {
+	if named := from["Connection"]; len(named) > 0 {
+		dropNamed(from, named)
+	}
+	for name, lines := range from {
+		if !connectionOnly[name] {
+			to[name] = lines
+		}
+	}
 }
 
-// Get implements httputil.BufferPool.
-func (b *buffers) Get() []byte { return b.pool.Get().([]byte) }
+// copyBody sends the body of an answer on. A body of unknown length may be a stream of events, so each piece of it is sent
+// at once. If the rest does not come, the visitor's connection ends without the rest, too.
+func copyBody(s *shared, w http.ResponseWriter, resp *http.Response, method string) {
+	if resp.ContentLength == 0 || method == http.MethodHead {
+		return
+	}
+	buf, _ := s.buffers.Get().([]byte)
+	var err error
+	if resp.ContentLength > 0 {
+		_, err = io.CopyBuffer(w, resp.Body, buf)
+	} else {
+		err = copyPieces(w, resp.Body, buf)
+	}
+	s.buffers.Put(buf) //nolint:staticcheck // a pointer would cost Yaegi more than the allocation
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
 
-// Put implements httputil.BufferPool.
-func (b *buffers) Put(buf []byte) { b.pool.Put(buf) } //nolint:staticcheck // a pointer would cost Yaegi more than the allocation
-
-// newServerProxy is the proxy to users' servers.
-func newServerProxy(s *shared) *httputil.ReverseProxy {
-	// ReverseProxy's own lines are dropped: a body cut short is everyday life, and the rest goes to ErrorHandler. The
-	// logger is made by slog because Yaegi's log.New returns a type of its own that no field of net/http takes.
-	silent := slog.NewTextHandler(io.Discard, nil)                //nolint:sloglint // Yaegi does not know slog.DiscardHandler
-	var trip http.RoundTripper = &quietTrip{transport: s.carrier} // Yaegi wraps for an interface only in an assignment
-	var pool httputil.BufferPool = newBuffers()
-	return &httputil.ReverseProxy{
-		Transport:    trip,
-		BufferPool:   pool,
-		ErrorLog:     slog.NewLogLogger(silent, slog.LevelError),
-		Rewrite:      func(pr *httputil.ProxyRequest) { rewriteForServer(pr, visitOf(pr.In.Context())) },
-		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) { s.serverFailed(w, r, err) },
+func copyPieces(w http.ResponseWriter, body io.Reader, buf []byte) error {
+	rc := http.NewResponseController(w)
+	for {
+		n, err := body.Read(buf)
+		if n > 0 {
+			if _, err := w.Write(buf[:n]); err != nil {
+				return err
+			}
+			if err := rc.Flush(); err != nil {
+				return err
+			}
+		}
+		if err != nil && err != io.EOF { //nolint:errorlint // io.Reader's contract: exactly this value
+			return err
+		}
+		if err != nil {
+			return nil
+		}
 	}
 }
 
 // serverFailed answers for a server that does not.
-func (s *shared) serverFailed(w http.ResponseWriter, r *http.Request, err error) {
-	v := visitOf(r.Context())
+func (s *shared) serverFailed(w http.ResponseWriter, r *http.Request, v *visit, err error) {
 	switch {
-	case v == nil:
-		answer(w, r, http.StatusBadGateway, "unavailable", "The server does not answer.")
 	case s.live.wasCut(v):
 		answer(w, r, http.StatusForbidden, "forbidden", "You do not have access to this server any more.")
 	case r.Context().Err() != nil: // the visitor has left
@@ -124,25 +142,28 @@ func (s *shared) serverFailed(w http.ResponseWriter, r *http.Request, err error)
 	}
 }
 
-// newHubProxy is the proxy to the control plane. It decides nothing and takes nothing away.
-func newHubProxy(s *shared) *httputil.ReverseProxy {
-	silent := slog.NewTextHandler(io.Discard, nil) //nolint:sloglint // Yaegi does not know slog.DiscardHandler
-	var trip http.RoundTripper = &quietTrip{transport: s.control.transport}
-	var pool httputil.BufferPool = newBuffers()
-	return &httputil.ReverseProxy{
-		Transport:    trip,
-		BufferPool:   pool,
-		ErrorLog:     slog.NewLogLogger(silent, slog.LevelError),
-		Rewrite:      func(pr *httputil.ProxyRequest) { rewriteForHub(pr, visitOf(pr.In.Context())) },
-		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) { s.hubFailed(w, r, err) },
+// serveHub passes a request to the control plane, cookies and credentials included, and its answer back.
+func (s *shared) serveHub(w http.ResponseWriter, r *http.Request) {
+	out := r.WithContext(r.Context())
+	scheme, host := originOf(s.set, r)
+	forward(out, hubAddress, r.URL.RawQuery, newForwarded(scheme, host))
+	resp, err := s.control.transport.RoundTrip(out)
+	if err != nil {
+		s.hubFailed(w, r, err)
+		return
 	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		s.hubFailed(w, r, errSwitch)
+		return
+	}
+	copyHeader(w.Header(), resp.Header)
+	w.WriteHeader(resp.StatusCode)
+	copyBody(s, w, resp, r.Method)
 }
 
-// serveHub passes a request to the control plane.
-func (s *shared) serveHub(w http.ResponseWriter, r *http.Request) {
-	v := &visit{base: r.Context(), query: r.URL.RawQuery, headers: forwardedHeaders(originOf(s.set, r))}
-	s.hub.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey, v)))
-}
+// hubAddress stands for the control plane; which replica it is, control.dial decides.
+var hubAddress = &address{scheme: "http", host: "hub", name: "hub"}
 
 func (s *shared) hubFailed(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil && !errors.Is(err, errNoHub) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/http/httputil"
 	"sync"
 	"time"
 )
@@ -40,9 +39,9 @@ type shared struct {
 	passes   *cache // what was worked out for a visitor of a route
 	tickets  *cache
 	control  *control
-	servers  *httputil.ReverseProxy
-	hub      *httputil.ReverseProxy
+	reach    *reach          // where users' servers may be
 	carrier  *http.Transport // to users' servers
+	buffers  *sync.Pool
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -107,13 +106,13 @@ func newShared(set *settings) *shared {
 		verdicts: newVerdicts(),
 		passes:   newCache(cacheSize),
 		tickets:  newCache(cacheSize),
+		reach:    newReach(set),
+		buffers:  newBuffers(),
 	}
 	s.control = newControl(s)
 	s.exchange = newExchange(s)
 	s.renewal = newRenewal(s)
-	s.carrier = newCarrier()
-	s.servers = newServerProxy(s)
-	s.hub = newHubProxy(s)
+	s.carrier = newCarrier(s)
 	return s
 }
 

@@ -393,22 +393,16 @@ func revokedIn(v *view, c *routes.Claims) int {
 	return notRevoked
 }
 
-// stillAdmits reports whether a visit that was admitted with the view of a lookup may go on. Mostly nothing has changed.
-func stillAdmits(s *state, changes int64, v *visit) bool {
-	s.mu.RLock()
-	same := s.changes == changes
-	s.mu.RUnlock()
-	return same || s.admits(v.route, v.claims)
-}
-
 // admits reports whether a visit that was admitted to r may go on: the route still leads to the same instance, and its
-// visitor, nil for a route that is open to all, is neither revoked nor taken off the list.
-func (s *state) admits(r *routes.Route, c *routes.Claims) bool {
+// visitor, nil for a route that is open to all, is neither revoked nor taken off the list. changes is the version of the
+// state that says so.
+func (s *state) admits(r *routes.Route, c *routes.Claims) (changes int64, ok bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	now := s.view.table.Get(r.Prefix)
 	if now == nil || now.Gen != r.Gen || now.Target != r.Target || now.Auth != r.Auth || now.Secret != r.Secret {
-		return false
+		return s.changes, false
 	}
-	return c == nil || revokedIn(s.view, c) == notRevoked && routes.Allows(now, c)
+	ok = c == nil || revokedIn(s.view, c) == notRevoked && routes.Allows(now, c)
+	return s.changes, ok
 }

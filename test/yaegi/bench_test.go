@@ -51,7 +51,7 @@ func BenchmarkRequest(b *testing.B) {
 			defer func() { b.ReportMetric(float64(cpu()-start)/float64(b.N), "cpu-ns/op") }()
 			for range b.N {
 				rec := httptest.NewRecorder()
-				w.Edge.ServeHTTP(rec, r)
+				w.Edge.ServeHTTP(rec, r.Clone(r.Context()))
 				if rec.Code != 200 {
 					b.Fatal(rec.Code, rec.Body)
 				}
