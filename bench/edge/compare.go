@@ -1,0 +1,176 @@
+package edge
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+)
+
+// warmUp precedes every round of a side, so that nothing of the turns of the others is in it.
+const warmUp = 300 * time.Millisecond
+
+// Compare measures all sides in turn and prints the result.
+func Compare(ctx context.Context, o Options) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	// Everything that was started ends with this context.
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	w, err := newWorld(ctx, &o)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	defer stop()
+	sides, err := w.startSides(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := w.compare(ctx, sides)
+	if err != nil {
+		return err
+	}
+	if o.JSON {
+		return printJSON(o.Out, all)
+	}
+	return printText(o.Out, all)
+}
+
+// startSides starts the sides that were asked for.
+func (w *world) startSides(ctx context.Context) ([]*side, error) {
+	if err := w.findPrograms(ctx); err != nil {
+		return nil, err
+	}
+	sides := []*side{}
+	for _, name := range Sides {
+		if !w.opts.wants(name) || name == CHP && w.chp == "" {
+			continue
+		}
+		s, err := w.startSide(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		sides = append(sides, s)
+	}
+	return sides, nil
+}
+
+// findPrograms finds the programs of others. Only configurable-http-proxy may be missing, unless it was asked for.
+func (w *world) findPrograms(ctx context.Context) (err error) {
+	if w.opts.wants(Plain) || w.opts.wants(ForwardAuth) || w.opts.wants(Plugin) {
+		if w.traefik, err = findTraefik(w.opts.Traefik); err != nil {
+			return err
+		}
+	}
+	if !w.opts.wants(CHP) {
+		return nil
+	}
+	w.chp, err = w.opts.findCHP(ctx)
+	if err == nil {
+		return nil
+	}
+	if len(w.opts.Sides) > 0 || ctx.Err() != nil {
+		return fmt.Errorf("no configurable-http-proxy: %w. Leave chp out of --sides", err)
+	}
+	w.opts.say("left out: chp (%s)", err)
+	return nil
+}
+
+// compare runs the rounds.
+func (w *world) compare(ctx context.Context, sides []*side) ([]*Result, error) {
+	tallies := make([]tally, len(sides))
+	for round := range rounds {
+		w.opts.say("round %d of %d", round+1, rounds)
+		for i, s := range sides {
+			if err := w.turn(ctx, s, &tallies[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	all := make([]*Result, len(sides))
+	for i, s := range sides {
+		memory, err := s.memory()
+		if err != nil {
+			return nil, s.failed(ctx, err)
+		}
+		all[i] = tallies[i].result(s, w.opts.Routes, memory)
+	}
+	compareWithPlain(all)
+	return all, w.profile(ctx, sides)
+}
+
+// turn is one round of one side.
+func (w *world) turn(ctx context.Context, s *side, t *tally) error {
+	if _, err := w.drive(ctx, s, warmUp); err != nil {
+		return err
+	}
+	cpu, auth, err := s.cpu()
+	if err != nil {
+		return s.failed(ctx, err)
+	}
+	o, err := w.drive(ctx, s, w.opts.round())
+	if err != nil {
+		return err
+	}
+	cpuAfter, authAfter, err := s.cpu()
+	if err != nil {
+		return s.failed(ctx, err)
+	}
+	t.add(o, cpuAfter-cpu, authAfter-auth)
+	return nil
+}
+
+// drive has the client send requests to a side for a while.
+func (w *world) drive(ctx context.Context, s *side, d time.Duration) (*outcome, error) {
+	o := &outcome{}
+	j := &job{Addr: s.addr, Seconds: d.Seconds(), Connections: w.opts.Connections}
+	if err := w.load.ask(ctx, j, o); err != nil {
+		return nil, err
+	}
+	if o.Error != "" {
+		return nil, s.failed(ctx, fmt.Errorf("wrong answer: %s", o.Error))
+	}
+	return o, nil
+}
+
+// cpu is the processor time of the proxy, and of the auth service if there is one.
+func (s *side) cpu() (proxy, auth time.Duration, err error) {
+	if s.proxy == nil {
+		return 0, 0, nil
+	}
+	if s.auth != nil {
+		if auth, err = cpuTime(s.auth.cmd.Process.Pid); err != nil {
+			return 0, 0, err
+		}
+	}
+	proxy, err = cpuTime(s.proxy.cmd.Process.Pid)
+	return proxy, auth, err
+}
+
+func (s *side) memory() (int64, error) {
+	if s.proxy == nil {
+		return 0, nil
+	}
+	return rss(s.proxy.cmd.Process.Pid)
+}
+
+// profile runs each proxy once more, under load, and saves its profiles.
+func (w *world) profile(ctx context.Context, sides []*side) error {
+	if w.opts.Profile == "" {
+		return nil
+	}
+	if err := os.MkdirAll(w.opts.Profile, 0o755); err != nil {
+		return err
+	}
+	for _, s := range sides {
+		if s.inside == "" {
+			continue
+		}
+		if err := w.profileSide(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
