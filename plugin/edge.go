@@ -62,19 +62,22 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		notReady(w, r, e.wrong)
 		return
 	}
-	serve(s, w, r, true)
+	if !serveFast(s, w, r) {
+		serve(s, w, r, true)
+	}
 }
 
 // serve answers one request with the state as it is now. again says whether it may start over, because what was known of
 // the visitor turned out to be old.
 func serve(s *shared, w http.ResponseWriter, r *http.Request, again bool) {
+	version := s.fast.at()
 	path := r.URL.EscapedPath()
 	f, err := find(s.state, path)
 	if err != nil || f.route == nil || r.Host == "" || r.Method == http.MethodConnect || r.Method == http.MethodTrace {
 		serveOther(s, w, r, path, f, err)
 		return
 	}
-	serveRoute(s, w, r, path, f, again)
+	serveRoute(s, w, r, path, f, version, again)
 }
 
 // serveOther answers what has no route: what cannot be served at all, the edge's own, and the control plane's.
@@ -98,10 +101,9 @@ func serveOther(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 
 // serveRoute serves a path that has a route: who is it, may they, and on to the server.
 //
-// What runs for every request is functions, not methods, and most of it is in one: Yaegi takes 0.3 µs or more for each call
-// of a function, 1.6 µs for that of a method, and less than 0.2 µs for an index, a comparison or a call of the standard
-// library (measured by BenchmarkInterpreter in test/yaegi).
-func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, f *found, again bool) {
+// What runs for many requests is functions, not methods, and what is rare in them is in functions of its own, for the
+// interpreter's sake (see fast).
+func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, f *found, version int64, again bool) {
 	upgrade := false
 	if len(r.Header["Upgrade"]) > 0 {
 		dropOtherUpgrade(r)
@@ -141,6 +143,9 @@ func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 	if upgrade {
 		relay(ctx, s, w, r, v)
 		return
+	}
+	if f.slash {
+		s.fast.learn(version, r, credentialsOf(r.Header), p)
 	}
 	carryToServer(ctx, s, w, r, v)
 }

@@ -104,12 +104,17 @@ func (l *live) concerned(c *change) []*visit {
 	}
 	for _, set := range l.byPrefix {
 		for v := range set {
-			if v.claims != nil && (c.sessions[v.claims.Session] || c.tokens[v.claims.Token] || c.users[v.claims.UserID]) {
+			if concerns(c, v.claims) {
 				list = append(list, v)
 			}
 		}
 	}
 	return list
+}
+
+// concerns reports whether a revocation in c may be that of a visitor.
+func concerns(c *change, claims *routes.Claims) bool {
+	return claims != nil && (c.sessions[claims.Session] || c.tokens[claims.Token] || c.users[claims.UserID])
 }
 
 // review ends those of list that s no longer admits, and returns how many.

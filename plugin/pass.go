@@ -19,6 +19,7 @@ type pass struct {
 	host    string
 	who     *identity
 	due     int64 // when the token should be renewed, in Unix seconds
+	until   int64 // when it ends
 
 	// What the server is told, ready to go into a header.
 	target     *address
@@ -96,12 +97,12 @@ func newPass(s *shared, w http.ResponseWriter, r *http.Request, f *found, key st
 	if bearer != "" {
 		p.credential = []string{"token " + bearer}
 	}
-	until := now + passLife
-	if c := p.who.claims; c != nil && c.Expires+routes.Leeway < until {
-		until = c.Expires + routes.Leeway
+	p.until = now + passLife
+	if c := p.who.claims; c != nil && c.Expires+routes.Leeway < p.until {
+		p.until = c.Expires + routes.Leeway
 	}
 	if key != "" {
-		s.passes.put(key, p, until, now)
+		s.passes.put(key, p, p.until, now)
 	}
 	return p
 }

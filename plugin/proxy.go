@@ -58,6 +58,11 @@ func carryToServer(ctx context.Context, s *shared, w http.ResponseWriter, r *htt
 		return
 	}
 	defer resp.Body.Close()
+	sendAnswer(s, w, r, v, resp)
+}
+
+// sendAnswer gives the visitor what a server has answered.
+func sendAnswer(s *shared, w http.ResponseWriter, r *http.Request, v *visit, resp *http.Response) {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		s.serverFailed(w, r, v, errSwitch)
 		return
@@ -86,23 +91,36 @@ func copyHeader(to, from http.Header) {
 	}
 }
 
-// copyBody sends the body of an answer on. A body of unknown length may be a stream of events, so each piece of it is sent
-// at once. If the rest does not come, the visitor's connection ends without the rest, too.
+// copyBody sends the body of an answer on. If the rest of it does not come, the visitor's connection ends without the rest,
+// too.
 func copyBody(s *shared, w http.ResponseWriter, resp *http.Response, method string) {
 	if resp.ContentLength == 0 || method == http.MethodHead {
 		return
 	}
 	buf, _ := s.buffers.Get().([]byte)
 	var err error
-	if resp.ContentLength > 0 {
-		_, err = io.CopyBuffer(w, resp.Body, buf)
+	if resp.ContentLength > 0 && resp.ContentLength <= bufferSize {
+		_, err = io.ReadFull(resp.Body, buf[:resp.ContentLength])
+		if err == nil {
+			_, err = w.Write(buf[:resp.ContentLength])
+		}
 	} else {
-		err = copyPieces(w, resp.Body, buf)
+		err = copyLong(w, resp, buf)
 	}
 	s.buffers.Put(buf) //nolint:staticcheck // a pointer would cost Yaegi more than the allocation
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// copyLong sends a long body on. One of unknown length may be a stream of events, so each piece of it is sent at once.
+func copyLong(w http.ResponseWriter, resp *http.Response, buf []byte) error {
+	if resp.ContentLength < 0 {
+		return copyPieces(w, resp.Body, buf)
+	}
+	// MultiWriter hides the writer's own ReadFrom, which takes a new buffer of 32 KB each time.
+	_, err := io.CopyBuffer(io.MultiWriter(w), resp.Body, buf)
+	return err
 }
 
 func copyPieces(w http.ResponseWriter, body io.Reader, buf []byte) error {

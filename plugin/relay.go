@@ -43,13 +43,12 @@ func relay(ctx context.Context, s *shared, w http.ResponseWriter, r *http.Reques
 		s.serverFailed(w, r, v, err)
 		return
 	}
-	copyHeader(w.Header(), resp.Header)
-	filterAnswer(w.Header(), v)
 	if resp.StatusCode != http.StatusSwitchingProtocols {
-		w.WriteHeader(resp.StatusCode)
-		copyBody(s, w, resp, r.Method)
+		sendAnswer(s, w, r, v, resp)
 		return
 	}
+	copyHeader(w.Header(), resp.Header)
+	filterAnswer(w.Header(), v)
 	client, fromClient, err := takeOver(w, resp)
 	if err != nil {
 		s.log.printf("upgrade", "cannot take over a connection for a WebSocket: %s", clip(err.Error()))

@@ -32,6 +32,7 @@ type shared struct {
 	log      *logger
 	state    *state
 	live     *live
+	fast     *fast
 	gateway  *gateway
 	verdicts *verdicts
 	exchange *exchange
@@ -102,6 +103,7 @@ func newShared(set *settings) *shared {
 		log:      newLogger(),
 		state:    newState(),
 		live:     newLive(),
+		fast:     newFast(),
 		gateway:  newGateway(set),
 		verdicts: newVerdicts(),
 		passes:   newCache(cacheSize),
@@ -119,9 +121,10 @@ func newShared(set *settings) *shared {
 func (s *shared) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	w := &watcher{gateway: s.gateway, state: s.state, live: s.live, log: s.log, prefix: s.set.prefix,
+	w := &watcher{gateway: s.gateway, state: s.state, live: s.live, fast: s.fast, log: s.log, prefix: s.set.prefix,
 		// A replica that says good-bye gets no more requests, not even over a connection that is open.
 		hubs: func() { s.control.transport.CloseIdleConnections() }}
+	s.background("clock", func() { s.fast.tick(ctx) })
 	s.wg.Add(1)
 	go func() {
 		defer s.wg.Done()

@@ -27,6 +27,7 @@ type watcher struct {
 	gateway *gateway
 	state   *state
 	live    *live
+	fast    *fast
 	log     *logger
 	prefix  string // of the hub, with slashes at both ends
 	hubs    func() // called when the addresses of the control plane may have changed
@@ -119,6 +120,7 @@ func (w *watcher) install(v *view) {
 		w.log.printf("revision", "etcd went back from revision %d to %d (restored?): all routes, keys and revocations are read anew", old.revision, v.revision)
 	}
 	w.state.install(v)
+	w.fast.forgetAll()
 	w.live.review(w.live.all(), w.state)
 	w.hubs()
 	w.log.printf("list", "%d routes, %d keys at revision %d", v.table.Len(), len(v.keys), v.revision)
@@ -200,6 +202,7 @@ func (w *watcher) apply(msg *watchResult) {
 		records = append(records, rec)
 	}
 	c := w.state.apply(records, msg.Header.Revision)
+	w.fast.forget(c)
 	if c.hubs {
 		w.hubs()
 	}

@@ -222,7 +222,7 @@ func TestLostEventsAreFound(t *testing.T) {
 		t.Parallel()
 		g := newFakeGateway(t)
 		s := startOn(t, g.server.URL)
-		w := &watcher{gateway: s.gateway, state: s.state, live: s.live, log: s.log, prefix: "/x/"}
+		w := &watcher{gateway: s.gateway, state: s.state, live: s.live, fast: s.fast, log: s.log, prefix: "/x/"}
 		m, err := s.gateway.member()
 		if err != nil {
 			t.Fatal(err)
@@ -346,7 +346,7 @@ func FuzzWatchStream(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s := newShared(&settings{etcd: []*address{{scheme: "http", host: "127.0.0.1:1"}}, prefix: "/x/"})
 		s.state.install(newView())
-		w := &watcher{gateway: s.gateway, state: s.state, live: s.live, log: s.log, prefix: "/x/", hubs: func() {}}
+		w := &watcher{gateway: s.gateway, state: s.state, live: s.live, fast: s.fast, log: s.log, prefix: "/x/", hubs: func() {}}
 		in := &boundedReader{from: bytes.NewReader(text)}
 		stream := &watchStream{gateway: s.gateway, body: io.NopCloser(in), in: in, dec: json.NewDecoder(in)}
 		if err := w.consume(stream, "7", 1, newPulse(func() {})); err == nil {
