@@ -2,6 +2,7 @@ package spawn_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -18,7 +19,7 @@ import (
 
 // sim is a runtime in memory that keeps the contract of hub.Spawner. Its log says what ran when. A test stops, fails or
 // hangs calls at the points "before start", "after start", "before poll", "before stop" and "after stop"; "after" is when
-// the runtime has done it, and the answer is not given yet.
+// the runtime has done it, and the answer is not given yet. At "listens", errStranger makes the answers a stranger's.
 type sim struct {
 	t   *testing.T
 	web *httptest.Server
@@ -195,6 +196,17 @@ func (s *sim) Stop(ctx context.Context, name string, gen int64, _ *hub.Instance,
 	s.mu.Unlock()
 	return s.call(ctx, "after stop", name)
 }
+
+// Listens says whose program answers.
+func (s *sim) Listens(ctx context.Context, name string, _ *hub.Instance) (bool, error) {
+	err := s.call(ctx, "listens", name)
+	if errors.Is(err, errStranger) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+var errStranger = errors.New("a stranger answers")
 
 // exit makes a user's instances end by themselves.
 func (s *sim) exit(u hub.User) {

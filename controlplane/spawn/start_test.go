@@ -264,6 +264,16 @@ func TestFailedStart(t *testing.T) {
 		"never ready": {
 			func(w *world) { w.sim.answers(alice, "", http.StatusInternalServerError) }, true, inTime, "made 1, ended 1",
 		},
+		"a stranger answers": {
+			func(w *world) {
+				w.sim.on("listens", func(context.Context, string) error { return errStranger })
+			}, true, "Another program listens at the address of the server.", "made 1, ended 1",
+		},
+		"nobody knows who answers": {
+			func(w *world) {
+				w.sim.on("listens", func(context.Context, string) error { return errors.New("internal: /proc") })
+			}, true, inTime, "made 1, ended 1",
+		},
 		"never answers": {
 			func(w *world) {
 				w.sim.on("visit", func(ctx context.Context, _ string) error {
@@ -337,6 +347,31 @@ func TestStatusBelow500IsReady(t *testing.T) {
 			w.replica("a").started("")
 		})
 	}
+}
+
+func TestStrangersAnswersDoNotCount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	asked := 0
+	w.sim.on("listens", func(context.Context, string) error { // one worker asks
+		asked++
+		w.wantNoRoute(alice, "")
+		if asked < 3 {
+			return errStranger
+		}
+		return nil
+	})
+	w.replica("a").started("")
+	if asked != 3 {
+		t.Errorf("running after %d questions who listens, want 3", asked)
+	}
+	w.sim.wantLog("made 1")
+}
+
+func TestSpawnersNeedNotKnowWhoListens(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *spawn.Options) { o.Spawner = struct{ hub.Spawner }{o.Spawner} })
+	w.replica("a").started("")
 }
 
 func TestInstanceOfAFailedStartIsRemovedOnceTheSpawnerAnswers(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand"
 	"net"
 	"net/url"
 	"os"
@@ -183,10 +184,11 @@ func urls(raw string) []url.URL {
 	return []url.URL{*u}
 }
 
-// FreeAddr is a loopback address that nobody listens on at the moment.
+// FreeAddr is an address on which nobody listens, and nobody else will: connections and other tests' listeners have 127.0.0.1.
+// Linux has all of 127.0.0.0/8.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.Intn(254), rand.Intn(256), 1+rand.Intn(254)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -216,13 +216,15 @@ func (p *Process) Log() string {
 }
 
 // tail is the end of the log, for people.
-func (p *Process) tail() string {
-	lines := strings.Split(strings.TrimSpace(p.Log()), "\n")
+func (p *Process) tail() string { return tail(p.log, p.Log()) }
+
+func tail(name, text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
 	lines = lines[max(0, len(lines)-20):]
 	for i, line := range lines {
 		lines[i] = line[:min(len(line), 300)]
 	}
-	return fmt.Sprintf("--- end of %s\n%s", p.log, strings.Join(lines, "\n"))
+	return fmt.Sprintf("--- end of %s\n%s", name, strings.Join(lines, "\n"))
 }
 
 // alarms are lines that must not be in any log: races, panics, and what handlers and the plugin say of those they caught.

@@ -331,7 +331,7 @@ func (w *World) killServers() {
 }
 
 // keepLogs looks through the logs in the data folder and copies them to the artefacts: that of Traefik below `edgehub up`
-// always, those of users' servers if the test failed.
+// always, those of users' servers if the test failed, which also get their ends printed.
 func (w *World) keepLogs() {
 	inner := filepath.Join(w.Data, "traefik", "traefik.log")
 	if text, err := os.ReadFile(inner); err == nil {
@@ -346,7 +346,9 @@ func (w *World) keepLogs() {
 	logs, _ := filepath.Glob(filepath.Join(w.Data, "servers", "*", "server.log")) // the pattern is good
 	for _, log := range logs {
 		if text, err := os.ReadFile(log); err == nil {
-			_ = os.WriteFile(w.Artifact(filepath.Base(filepath.Dir(log))+".log"), text, 0o644) // only for people
+			kept := w.Artifact(filepath.Base(filepath.Dir(log)) + ".log")
+			_ = os.WriteFile(kept, text, 0o644) // only for people
+			w.t.Log(tail(kept, string(text)))
 		}
 	}
 }

@@ -1,15 +1,19 @@
 package local
 
 import (
+	"errors"
 	"os"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/spawn/spawntest"
+	"golang.org/x/sys/unix"
 )
 
 func needRoot(t *testing.T) {
@@ -106,5 +110,64 @@ func TestWorkDirIsMadeAsTheUser(t *testing.T) {
 	wantKind(t, err, hub.Unavailable, "The work folder of the server cannot be used.")
 	if left, err := os.ReadDir(secret); err != nil || len(left) > 0 {
 		t.Errorf("root's folder holds %v, %v", left, err)
+	}
+}
+
+// TestListensAsSystemUser asks who listens for another user's server with all rights of root, and with those of root in a container.
+func TestListensAsSystemUser(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	base := openTempDir(t)
+	if err := os.Chmod(base, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(testOptions(t).Command[0])
+	if err == nil {
+		err = os.WriteFile(filepath.Join(base, "program"), program, 0o755) // where nobody can execute it
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for script, want := range map[string]bool{`exec "$0"`: true, "exec sleep 600": false} {
+		opt := shellOptions(t, script)
+		opt.Command[3] = filepath.Join(base, "program")
+		opt.SystemUser, opt.WorkDir = "nobody", filepath.Join(base, "work")
+		s := newSpawner(t, opt)
+		spec := specFor(t, s, 1)
+		spec.Env = spawntest.ProgramEnv("srv", base)
+		inst := start(t, s, spec)
+		if !want {
+			occupy(t, strings.TrimPrefix(inst.URL, "http://"))
+		} else {
+			awaitJupyter(t, s, inst.URL+spec.Prefix+"api")
+		}
+		if got := listens(t, s, inst); got != want {
+			t.Errorf("with all rights, %q listens: %v, want %v", script, got, want)
+		}
+		withoutPtrace(t, func() {
+			if got, err := s.Listens(t.Context(), "srv", &inst); err != nil || got != want {
+				t.Errorf("without CAP_SYS_PTRACE, %q listens: %v, %v, want %v", script, got, err, want)
+			}
+		})
+	}
+}
+
+// withoutPtrace calls f on a thread that lacks CAP_SYS_PTRACE, as all of a container do.
+func withoutPtrace(t *testing.T, f func()) {
+	t.Helper()
+	ended := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var sets [2]unix.CapUserData
+		err := unix.Capget(&header, &sets[0])
+		sets[0].Effective &^= 1 << unix.CAP_SYS_PTRACE
+		if err = errors.Join(err, unix.Capset(&header, &sets[0])); err == nil {
+			f()
+		}
+		ended <- err
+	}()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
 	}
 }

@@ -2,13 +2,25 @@ package local
 
 import (
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net"
+	"os"
+	"strconv"
 	"sync"
 	"time"
 )
 
-// ports gives away free ports. The kernel picks one at random and forgets it when we close it, long before the server
-// listens: of 100 concurrent starts, two would get the same one in a third of all cases.
+const (
+	// Below firstPort are the services that people install, some of which may just be restarting.
+	firstPort, lastPort = 10000, 65535
+	// enoughPorts must lie outside the kernel's range, or they are taken from everywhere.
+	enoughPorts = 1000
+)
+
+// ports gives away ports that are free and stay so until the server listens, seconds later. They are not those that the kernel
+// itself gives to connections and to listeners that ask for any port. It has only about 7,000 for such listeners (the odd ones of
+// one half of its range), so that a port of ours, closed after the look at it, was soon another one's.
 type ports struct {
 	mu    sync.Mutex
 	given map[int]time.Time // in the last portMemory
@@ -17,12 +29,9 @@ type ports struct {
 const portMemory = 2 * time.Minute
 
 func (p *ports) pick() (int, error) {
-	for range 100 {
-		port, err := freePort()
-		if err != nil {
-			return 0, err
-		}
-		if p.take(port, time.Now()) {
+	low, high := kernelPorts()
+	for range 1000 {
+		if port := randomPort(low, high); freePort(port) && p.take(port, time.Now()) {
 			return port, nil
 		}
 	}
@@ -47,11 +56,33 @@ func (p *ports) take(port int, now time.Time) bool {
 	return true
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// kernelPorts is the range that the kernel gives ports from, Linux's own default if it does not say.
+func kernelPorts() (low, high int) {
+	data, _ := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if n, _ := fmt.Sscan(string(data), &low, &high); n != 2 {
+		return 32768, 60999
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return low, high
+}
+
+// randomPort is a port outside of low to high, or any if there is no room. It is random because hubs do not know of each other.
+func randomPort(low, high int) int {
+	high = max(high, firstPort-1)
+	below, above := max(0, low-firstPort), max(0, lastPort-high)
+	if below+above < enoughPorts {
+		return firstPort + rand.N(lastPort-firstPort+1)
+	}
+	n := rand.N(below + above)
+	if n < below {
+		return firstPort + n
+	}
+	return high + 1 + n - below
+}
+
+func freePort(port int) bool {
+	l, err := net.Listen("tcp4", "127.0.0.1:"+strconv.Itoa(port))
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
 }

@@ -45,8 +45,9 @@ func (p process) alive() (bool, error) {
 
 // stat is what we need of /proc/<pid>/stat.
 type stat struct {
-	state byte
-	start uint64
+	state           byte
+	parent, session int
+	start           uint64
 }
 
 func readStat(pid int) (stat, error) {
@@ -60,8 +61,10 @@ func readStat(pid int) (stat, error) {
 	if len(fields) < 20 {
 		return stat{}, fmt.Errorf("%s: cannot be understood", path)
 	}
-	start, err := strconv.ParseUint(string(fields[19]), 10, 64)
-	return stat{state: fields[0][0], start: start}, err
+	parent, err1 := strconv.Atoi(string(fields[1]))
+	session, err2 := strconv.Atoi(string(fields[3]))
+	start, err3 := strconv.ParseUint(string(fields[19]), 10, 64)
+	return stat{state: fields[0][0], parent: parent, session: session, start: start}, errors.Join(err1, err2, err3)
 }
 
 func bootID() (string, error) {

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/routes"
@@ -164,22 +163,6 @@ func TestNames(t *testing.T) {
 		if s.LogTail(name, 5) != "" {
 			t.Errorf("a log for %q", name)
 		}
-	}
-}
-
-func TestPortsAreGivenOnce(t *testing.T) {
-	t.Parallel()
-	var p ports
-	seen := map[int]bool{}
-	for range 500 {
-		port, err := p.pick()
-		if err != nil || seen[port] {
-			t.Fatalf("port %d, %v, given before: %v", port, err, seen[port])
-		}
-		seen[port] = true
-	}
-	if p.take(40000, time.Now().Add(2*portMemory)); len(p.given) != 1 {
-		t.Errorf("%d ports are remembered for ever", len(p.given))
 	}
 }
 
