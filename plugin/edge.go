@@ -145,7 +145,7 @@ func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 		return
 	}
 	if f.slash {
-		s.fast.learn(version, r, credentialsOf(r.Header), p)
+		s.fast.learn(version, r, p)
 	}
 	carryToServer(ctx, s, w, r, v)
 }

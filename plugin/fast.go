@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // fast remembers which visitor may have which path, so that the GETs of which a notebook's day consists need one look.
@@ -12,33 +13,49 @@ import (
 // so it is as good as the state itself.
 //
 // It exists for the interpreter. Yaegi allocates every variable and every intermediate result of a function for each call
-// of it, so the long way costs it some 600 allocations. serveFast is therefore one flat function of few words.
+// of it, used or not, so the long way costs it some 600 allocations. serveFast is therefore one flat function of few words.
 type fast struct {
 	mu       sync.Mutex
 	now      int64 // Unix seconds, set every second
 	version  int64 // grows with every change of the state
 	visitors map[string]*visitor
 	byPrefix map[string]map[*visitor]bool // whose paths lead to this route
-	learned  int                          // paths since everything was forgotten
+	from     map[string][]string          // X-Forwarded-For by the address of the connection
+	learned  int                          // entries since everything was forgotten
+
+	// Tables for serveFast, which never change. They are not package variables: Yaegi sets those in the order of the files.
+	harmless map[string]bool // request headers that need no look
+	special  map[string]bool // response headers that are not simply copied
+	refusing io.Writer       // accepts nothing, so that http.Header.WriteSubset tells whether there is anything to write
 }
 
-// visitor is one set of credentials at one origin. The first three fields never change, the others are guarded by fast.mu.
+// visitor is one set of credentials at one origin.
 type visitor struct {
-	host  string
-	proto string // X-Forwarded-Proto
-	tls   bool
-
-	paths  map[string]*pass
-	remote string   // the address of the last request, and
-	from   []string // X-Forwarded-For for it
+	paths map[string]*pass // guarded by fast.mu
 }
 
 // maxLearned bounds what is remembered; beyond it everything is learned anew.
 const maxLearned = 100000
 
 func newFast() *fast {
-	f := &fast{}
+	f := &fast{harmless: make(map[string]bool), special: make(map[string]bool)}
 	f.clear()
+	for name := range usual {
+		f.harmless[name] = true
+	}
+	// A Connection may only name others of the harmless, which do no harm behind the edge either. An X-Forwarded-For would
+	// have to be added to.
+	f.harmless["Connection"] = true
+	delete(f.harmless, "X-Forwarded-For")
+	for _, names := range []map[string]bool{connectionOnly, unwelcome} {
+		for name := range names {
+			f.special[name] = true
+		}
+	}
+	f.special["Set-Cookie"] = true
+	_, closed := io.Pipe()
+	closed.Close()
+	f.refusing = closed
 	return f
 }
 
@@ -46,6 +63,7 @@ func newFast() *fast {
 func (f *fast) clear() {
 	f.visitors = make(map[string]*visitor)
 	f.byPrefix = make(map[string]map[*visitor]bool)
+	f.from = make(map[string][]string)
 	f.learned = 0
 }
 
@@ -57,15 +75,8 @@ var stranger = &visitor{}
 func serveFast(s *shared, w http.ResponseWriter, r *http.Request) bool {
 	h := r.Header
 	u := r.URL
-	cookies, tokens := h["Cookie"], h["Authorization"]
-	if r.Method != http.MethodGet || len(cookies) != 1 || len(tokens) > 1 || r.ContentLength != 0 || len(h["Upgrade"]) > 0 {
-		return false
-	}
-	key := cookies[0]
-	if len(tokens) == 1 {
-		key = key + "\n" + tokens[0]
-	}
 	f := s.fast
+	key := visitorKey(r)
 	f.mu.Lock()
 	who := f.visitors[key]
 	if who == nil {
@@ -73,85 +84,61 @@ func serveFast(s *shared, w http.ResponseWriter, r *http.Request) bool {
 	}
 	p := who.paths[u.Path]
 	now := f.now
-	from := who.from
-	if who.remote != r.RemoteAddr {
-		from = nil
-	}
+	from := f.from[r.RemoteAddr]
 	f.mu.Unlock()
-	if p == nil || p.until <= now || p.due <= now || who.host != r.Host || who.proto != h.Get("X-Forwarded-Proto") || u.RawPath != "" {
+	if p == nil || p.calm <= now || u.RawPath != "" || r.ContentLength != 0 || r.Method != http.MethodGet {
 		return false
 	}
-	if u.RawQuery != "" && strings.ContainsAny(u.RawQuery, "k%") || len(h["X-Forwarded-For"]) > 0 || who.tls != (r.TLS != nil) {
-		return false // the query may hold a token
+	// "%" and "k": the query may hold a token. Another header than the harmless ones is written, which the writer refuses.
+	if strings.ContainsAny(u.RawQuery, "%k") || h.WriteSubset(f.refusing, f.harmless) != nil {
+		return false
 	}
 	if from == nil {
-		from = f.comesFrom(who, r.RemoteAddr)
+		from = f.comesFrom(r.RemoteAddr)
 	}
-
-	u.Scheme = p.target.scheme
+	u.Scheme = "http"
 	u.Host = p.target.host
 	r.Body = nil
-	r.Close = false
-	unusual := &strings.Builder{}
-	_ = h.WriteSubset(unusual, usual)
-	if unusual.Len() > 0 {
-		cleanHeader(h)
+	for name, lines := range p.told {
+		h[name] = lines
 	}
 	h["X-Forwarded-For"] = from
-	forwarded := p.forwarded
-	h["X-Forwarded-Host"] = forwarded.host
-	h["X-Forwarded-Proto"] = forwarded.proto
-	h["X-Forwarded-Port"] = forwarded.port
-	h["Cookie"] = p.cookies
-	h["Authorization"] = p.credential
-	if len(h["User-Agent"]) == 0 {
-		h["User-Agent"] = noAgent
-	}
 	resp, err := s.carrier.RoundTrip(r)
 	if err != nil {
 		failFast(s, w, r, p, err)
 		return true
 	}
-	f.mu.Lock()
-	same := who.paths[u.Path] == p
-	f.mu.Unlock()
+	status := resp.StatusCode
 	size := resp.ContentLength
-	if !same || size < 0 || size > bufferSize || resp.StatusCode == http.StatusSwitchingProtocols {
+	if uint64(size) > bufferSize || status < 200 || atomic.LoadInt32(&p.old) != 0 {
 		carryOn(s, w, r, p, resp)
 		return true
 	}
 	to := w.Header()
 	for name, lines := range resp.Header {
-		if special[name] {
+		if f.special[name] {
 			setSpecial(to, resp.Header, name, p)
 		} else {
 			to[name] = lines
 		}
 	}
-	w.WriteHeader(resp.StatusCode)
-	if size == 0 {
-		return true
+	w.WriteHeader(status)
+	if size > 0 {
+		body := make([]byte, size)
+		if _, err = io.ReadFull(resp.Body, body); err != nil {
+			abort(resp)
+		}
+		_, _ = w.Write(body) // a visitor who has left needs no error
 	}
-	body := make([]byte, size)
-	if _, err = io.ReadFull(resp.Body, body); err != nil {
-		abort(resp)
-	}
-	_, _ = w.Write(body) // a visitor who has left needs no error
 	return true
 }
 
-// special are the response headers that are not simply copied: those of the connection, the unwelcome ones, and cookies.
-var special = specialHeaders()
-
-func specialHeaders() map[string]bool {
-	all := map[string]bool{"Set-Cookie": true}
-	for name := range connectionOnly {
-		all[name] = true
-	}
-	for name := range unwelcome {
-		all[name] = true
-	}
-	return all
+// visitorKey is the origin and all credentials of a request. No header holds a line break.
+func visitorKey(r *http.Request) string {
+	h := r.Header
+	return strings.Join([]string{
+		r.Host, h.Get("X-Forwarded-Proto"), strings.Join(h["Authorization"], "\n"), strings.Join(h["Cookie"], "\n"),
+	}, "\n")
 }
 
 // setSpecial copies a header of an answer that needs a look.

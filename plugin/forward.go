@@ -13,30 +13,12 @@ import (
 // ownNamespace is how the headers begin that only the edge may set toward servers and the control plane.
 const ownNamespace = "x-edgehub-"
 
-// forwarded says where a request came from, ready to go into a header.
-type forwarded struct {
-	host, proto, port []string
-}
-
-func newForwarded(scheme, host string) *forwarded {
-	return &forwarded{host: []string{host}, proto: []string{scheme}, port: []string{portOf(scheme, host)}}
-}
-
-// toServer makes out the request that a user's server gets: the hub's cookies and every credential of the visitor are gone,
-// and the server's own credential is there.
-func toServer(out *http.Request, v *visit) {
-	p := v.pass
-	forward(out, p.target, v.query, p.forwarded)
-	h := out.Header
-	if len(p.cookies) > 0 {
-		h["Cookie"] = p.cookies
-	} else {
-		delete(h, "Cookie")
-	}
-	if p.credential != nil {
-		h["Authorization"] = p.credential
-	} else {
-		delete(h, "Authorization")
+// forwardedHeader says where a request came from.
+func forwardedHeader(scheme, host string) http.Header {
+	return http.Header{
+		"X-Forwarded-Host":  []string{host},
+		"X-Forwarded-Proto": []string{scheme},
+		"X-Forwarded-Port":  []string{portOf(scheme, host)},
 	}
 }
 
@@ -44,8 +26,9 @@ func toServer(out *http.Request, v *visit) {
 var noAgent = []string{""}
 
 // forward makes out a request to the address to: the path byte for byte as it came, the header without what concerns this
-// one connection or speaks in the name of a proxy. The chain of addresses that the request came through is kept.
-func forward(out *http.Request, to *address, query string, from *forwarded) {
+// one connection or speaks in the name of a proxy, and with what is to be told. The chain of addresses that the request came
+// through is kept.
+func forward(out *http.Request, to *address, query string, told http.Header) {
 	u := out.URL
 	out.URL = &url.URL{Scheme: to.scheme, Host: to.host, Path: u.Path, RawPath: u.RawPath, RawQuery: query, ForceQuery: u.ForceQuery}
 	out.Close = false
@@ -56,9 +39,9 @@ func forward(out *http.Request, to *address, query string, from *forwarded) {
 	h := out.Header
 	cleanHeader(h)
 	addClient(h, out.RemoteAddr)
-	h["X-Forwarded-Host"] = from.host
-	h["X-Forwarded-Proto"] = from.proto
-	h["X-Forwarded-Port"] = from.port
+	for name, lines := range told {
+		h[name] = lines
+	}
 	if len(h["User-Agent"]) == 0 {
 		h["User-Agent"] = noAgent
 	}

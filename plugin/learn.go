@@ -4,25 +4,40 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
 // comesFrom works out X-Forwarded-For and remembers it for the next request over the same connection.
-func (f *fast) comesFrom(who *visitor, remote string) []string {
+func (f *fast) comesFrom(remote string) []string {
 	h := http.Header{}
 	addClient(h, remote)
 	from := h["X-Forwarded-For"]
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	who.remote = remote
-	who.from = from
+	f.count()
+	f.from[remote] = from
 	return from
 }
 
-// learn remembers that p is the pass of a request. version is that of the state before anything was looked up: if it has
-// changed since, p may be old already.
-func (f *fast) learn(version int64, r *http.Request, credentials string, p *pass) {
-	if r.Method != http.MethodGet || r.URL.RawPath != "" || credentials == "" {
+// count makes room for one more entry. The caller holds the lock.
+func (f *fast) count() {
+	f.learned++
+	if f.learned > maxLearned {
+		f.clear()
+	}
+}
+
+// learn remembers that p is the pass of a request, if there is nothing special about it. version is that of the state before
+// anything was looked up: if it has changed since, p may be old already.
+func (f *fast) learn(version int64, r *http.Request, p *pass) {
+	h := r.Header
+	if r.Method != http.MethodGet || r.URL.RawPath != "" || p.target.scheme != "http" || r.TLS != nil && h.Get("X-Forwarded-Proto") == "" ||
+		len(h["Cookie"]) > 1 || len(h["Authorization"]) > 1 || len(h["X-Forwarded-Proto"]) > 1 {
+		return
+	}
+	key := visitorKey(r)
+	if len(key) > passKeySize {
 		return
 	}
 	f.mu.Lock()
@@ -31,16 +46,13 @@ func (f *fast) learn(version int64, r *http.Request, credentials string, p *pass
 		return
 	}
 	f.now = time.Now().Unix()
-	f.learned++
-	if f.learned > maxLearned {
-		f.clear()
+	f.count()
+	who := f.visitors[key]
+	if who == nil {
+		who = &visitor{paths: make(map[string]*pass)}
+		f.visitors[key] = who
 	}
-	proto := r.Header.Get("X-Forwarded-Proto")
-	who := f.visitors[credentials]
-	if who == nil || who.host != r.Host || who.proto != proto || who.tls != (r.TLS != nil) {
-		who = &visitor{host: r.Host, proto: proto, tls: r.TLS != nil, paths: make(map[string]*pass)}
-		f.visitors[credentials] = who
-	}
+	atomic.StoreInt32(&p.old, 0)
 	who.paths[r.URL.Path] = p
 	of := f.byPrefix[p.route.Prefix]
 	if of == nil {
@@ -48,23 +60,6 @@ func (f *fast) learn(version int64, r *http.Request, credentials string, p *pass
 		f.byPrefix[p.route.Prefix] = of
 	}
 	of[who] = true
-}
-
-// credentialsOf is the key of a visitor: the Cookie line and the Authorization line. It is empty for a request without a
-// cookie, and for one that is not worth remembering.
-func credentialsOf(h http.Header) string {
-	cookies, tokens := h["Cookie"], h["Authorization"]
-	if len(cookies) != 1 || len(tokens) > 1 {
-		return ""
-	}
-	key := cookies[0]
-	if len(tokens) == 1 {
-		key += "\n" + tokens[0]
-	}
-	if len(key) > passKeySize {
-		return ""
-	}
-	return key
 }
 
 // at is the version that a decision must remember from its start.
@@ -80,16 +75,15 @@ func (f *fast) forget(c *change) {
 	defer f.mu.Unlock()
 	f.version++
 	if c.keys {
-		f.clear()
+		f.dropAll()
 		return
 	}
-	for prefix := range c.prefixes {
-		for prefix != "/" {
+	for changed := range c.prefixes {
+		for prefix := changed; prefix != "/"; prefix = parent(prefix) {
 			for who := range f.byPrefix[prefix] {
-				who.paths = make(map[string]*pass)
+				who.drop()
 			}
 			delete(f.byPrefix, prefix)
-			prefix = prefix[:strings.LastIndexByte(prefix[:len(prefix)-1], '/')+1]
 		}
 	}
 	if c.revokes() {
@@ -97,15 +91,36 @@ func (f *fast) forget(c *change) {
 	}
 }
 
+// parent is the prefix above another: "/user/" for "/user/alice/".
+func parent(prefix string) string {
+	return prefix[:strings.LastIndexByte(prefix[:len(prefix)-1], '/')+1]
+}
+
 func (f *fast) forgetRevoked(c *change) {
 	for _, who := range f.visitors {
 		for _, p := range who.paths {
 			if concerns(c, p.who.claims) {
-				who.paths = make(map[string]*pass)
+				who.drop()
 				break
 			}
 		}
 	}
+}
+
+// drop forgets every path of a visitor. Requests under way look whether their pass is old.
+func (v *visitor) drop() {
+	for _, p := range v.paths {
+		atomic.StoreInt32(&p.old, 1)
+	}
+	v.paths = make(map[string]*pass)
+}
+
+// dropAll forgets everything. The caller holds the lock.
+func (f *fast) dropAll() {
+	for _, who := range f.visitors {
+		who.drop()
+	}
+	f.clear()
 }
 
 // forgetAll is forget for a state that was replaced.
@@ -113,7 +128,7 @@ func (f *fast) forgetAll() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.version++
-	f.clear()
+	f.dropAll()
 }
 
 // tick keeps the time until ctx ends. A clock that is a second late is well within the leeway of tokens.

@@ -20,12 +20,11 @@ type pass struct {
 	who     *identity
 	due     int64 // when the token should be renewed, in Unix seconds
 	until   int64 // when it ends
+	calm    int64 // until when nothing has to be done for it: its end, or the renewal
+	old     int32 // 1 when it has been forgotten by fast; atomic
 
-	// What the server is told, ready to go into a header.
-	target     *address
-	forwarded  *forwarded
-	cookies    []string // the visitor's own, without the hub's; nil for none
-	credential []string // in place of the visitor's; nil for none
+	target *address
+	told   http.Header // what the server is told in place of what the visitor said; nil lines for a header to leave out
 }
 
 // Bounds of passes.
@@ -91,15 +90,21 @@ func newPass(s *shared, w http.ResponseWriter, r *http.Request, f *found, key st
 		answer(w, r, http.StatusBadGateway, "unavailable", "The server has no usable address.")
 		return nil
 	}
-	p.due = renewalDue(p.who)
-	p.forwarded = newForwarded(p.scheme, p.host)
-	p.cookies = withoutHubCookies(r.Header["Cookie"])
+	p.told = forwardedHeader(p.scheme, p.host)
+	p.told["Connection"] = nil
+	p.told["Cookie"] = withoutHubCookies(r.Header["Cookie"])
+	p.told["Authorization"] = nil
 	if bearer != "" {
-		p.credential = []string{"token " + bearer}
+		p.told["Authorization"] = []string{"token " + bearer}
 	}
 	p.until = now + passLife
 	if c := p.who.claims; c != nil && c.Expires+routes.Leeway < p.until {
 		p.until = c.Expires + routes.Leeway
+	}
+	p.due = renewalDue(p.who)
+	p.calm = p.until
+	if p.due < p.calm {
+		p.calm = p.due
 	}
 	if key != "" {
 		s.passes.put(key, p, p.until, now)

@@ -51,7 +51,7 @@ func newBuffers() *sync.Pool {
 // carryToServer sends a request to a user's server and its answer back, as v says. ctx ends it.
 func carryToServer(ctx context.Context, s *shared, w http.ResponseWriter, r *http.Request, v *visit) {
 	out := r.WithContext(ctx)
-	toServer(out, v)
+	forward(out, v.pass.target, v.query, v.pass.told)
 	resp, err := s.carrier.RoundTrip(out)
 	if err != nil {
 		s.serverFailed(w, r, v, err)
@@ -164,7 +164,7 @@ func (s *shared) serverFailed(w http.ResponseWriter, r *http.Request, v *visit, 
 func (s *shared) serveHub(w http.ResponseWriter, r *http.Request) {
 	out := r.WithContext(r.Context())
 	scheme, host := originOf(s.set, r)
-	forward(out, hubAddress, r.URL.RawQuery, newForwarded(scheme, host))
+	forward(out, hubAddress, r.URL.RawQuery, forwardedHeader(scheme, host))
 	resp, err := s.control.transport.RoundTrip(out)
 	if err != nil {
 		s.hubFailed(w, r, err)

@@ -28,7 +28,7 @@ const (
 // small buffers instead of the 64 KB that httputil.ReverseProxy takes.
 func relay(ctx context.Context, s *shared, w http.ResponseWriter, r *http.Request, v *visit) {
 	out := r.WithContext(ctx)
-	toServer(out, v)
+	forward(out, v.pass.target, v.query, v.pass.told)
 	out.Header["Connection"] = []string{"Upgrade"}
 	out.Header["Upgrade"] = []string{"websocket"}
 	server, err := dialServer(ctx, s, v.pass.target)

@@ -14,6 +14,8 @@ import (
 //
 //   - of "case a, b:" it looks at a only, unless the values are constants. In the checks of a token that is an open door;
 //   - "return x, len(y)" writes the length into the place of x;
+//   - package variables are set in the order of the files, whatever they depend on, so one that calls a function of ours may
+//     find other variables empty;
 //   - "a, b = nil, nil" panics, and "p.a, p.b = x, f(y)" may assign nothing, so fields are assigned one by one.
 func TestNothingThatYaegiReadsDifferently(t *testing.T) {
 	t.Parallel()
@@ -34,6 +36,8 @@ func TestNothingThatYaegiReadsDifferently(t *testing.T) {
 			}
 			ast.Inspect(parsed, func(n ast.Node) bool {
 				switch n := n.(type) {
+				case *ast.GenDecl:
+					checkVariable(t, set, n)
 				case *ast.SwitchStmt:
 					seen++
 					checkSwitch(t, set, n)
@@ -66,6 +70,26 @@ func checkSwitch(t *testing.T, set *token.FileSet, s *ast.SwitchStmt) {
 			case *ast.BasicLit, *ast.Ident, *ast.SelectorExpr:
 			default:
 				t.Errorf("%s: a case with several values that are not constants; compare them with ||", set.Position(value.Pos()))
+			}
+		}
+	}
+}
+
+// checkVariable looks at declarations outside functions; those inside are assignments or have no value here.
+func checkVariable(t *testing.T, set *token.FileSet, d *ast.GenDecl) {
+	t.Helper()
+	for _, spec := range d.Specs {
+		v, _ := spec.(*ast.ValueSpec)
+		if v == nil {
+			continue
+		}
+		for _, value := range v.Values {
+			call, _ := value.(*ast.CallExpr)
+			if call == nil {
+				continue
+			}
+			if name, ok := call.Fun.(*ast.Ident); ok && name.Obj == nil && name.Name != "make" && name.Name != "new" || ok && name.Obj != nil && name.Obj.Kind == ast.Fun {
+				t.Errorf("%s: a variable that calls %s; fill it in a constructor", set.Position(call.Pos()), name.Name)
 			}
 		}
 	}
