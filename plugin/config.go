@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -28,6 +29,9 @@ type Config struct {
 	EtcdPasswordFile string `json:"etcdPasswordFile,omitempty" yaml:"etcdPasswordFile,omitempty"`
 	// EtcdCAFile is a PEM file with the authorities that sign etcd's certificates. Empty: the system's.
 	EtcdCAFile string `json:"etcdCAFile,omitempty" yaml:"etcdCAFile,omitempty"`
+	// StoppedStatus is what programs get at the address of a server that does not run: 424, or 503 as before JupyterHub
+	// 2.0. Default: 424.
+	StoppedStatus int `json:"stoppedStatus,omitempty" yaml:"stoppedStatus,omitempty"`
 }
 
 // CreateConfig returns the configuration that holds where an operator sets nothing.
@@ -45,6 +49,8 @@ type settings struct {
 	username     string
 	passwordFile string
 	caFile       string
+
+	stoppedStatus int
 }
 
 // address is where to dial: a host and port, or a unix socket.
@@ -74,6 +80,9 @@ func (c *Config) check() (*settings, error) {
 	if s.hub, err = parseAddresses(c.Hub); err != nil {
 		return nil, fmt.Errorf("option hub: %w", err)
 	}
+	if s.stoppedStatus, err = checkStoppedStatus(c.StoppedStatus); err != nil {
+		return nil, err
+	}
 	if s.username != "" && s.passwordFile == "" {
 		return nil, errors.New("option etcdPasswordFile: needed with etcdUsername")
 	}
@@ -86,6 +95,16 @@ func (c *Config) check() (*settings, error) {
 		s.publicHost = normalHost(u.Scheme, u.Host)
 	}
 	return s, nil
+}
+
+func checkStoppedStatus(status int) (int, error) {
+	if status == 0 {
+		return http.StatusFailedDependency, nil
+	}
+	if status != http.StatusFailedDependency && status != http.StatusServiceUnavailable {
+		return 0, fmt.Errorf("option stoppedStatus: %d is neither 424 nor 503", status)
+	}
+	return status, nil
 }
 
 func parseAddresses(list []string) ([]*address, error) {
