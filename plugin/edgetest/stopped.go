@@ -179,6 +179,9 @@ func held(t *testing.T, make Maker) {
 		w.Request("GET", "/user/alice/lab2/api/below?token=t&q", "Authorization", "token "+w.TokenOf("alice")),
 		// JupyterLab's open page sends the secret of the instance before.
 		w.Request("GET", "/user/alice/api/lab", "Authorization", "token old-"+Secret, "Cookie", "edgehub="+w.TokenOf("alice")))
+	for _, user := range []string{"", "bob"} {
+		w.wantStopped(w.Get(user, "/user/alice/api"), 424, "/user/alice/api", false) // also now they learn nothing
+	}
 	if sent.reads.Load() != 0 {
 		t.Error("the body of a waiting request was read")
 	}
