@@ -9,7 +9,11 @@ import (
 
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/spawn/local"
+	"github.com/edgehub/edgehub/routes"
 )
+
+// MaxHoldStart is the longest HoldStart that edges accept.
+const MaxHoldStart = routes.MaxHold * time.Second
 
 // Options configure one replica of the control plane.
 type Options struct {
@@ -33,7 +37,9 @@ type Options struct {
 	CleanupServers bool
 	StartTimeout   time.Duration
 	ReadyTimeout   time.Duration
-	Spawner        local.Options
+	// HoldStart is how long programs' requests may wait for a server to start: whole seconds up to MaxHoldStart, or zero.
+	HoldStart time.Duration
+	Spawner   local.Options
 	// Version is edgehub's, for people to see.
 	Version string
 	Log     *slog.Logger
@@ -46,6 +52,9 @@ func (o *Options) validate() error {
 	}
 	if err := CheckPublicURL(o.PublicURL); err != nil {
 		return err
+	}
+	if h := o.HoldStart; h < 0 || h > MaxHoldStart || h%time.Second != 0 {
+		return hub.Errorf(hub.Invalid, "%s is no time to hold requests while a server starts. Write whole seconds, %s at most, for example 30s; 0 for not at all.", h, MaxHoldStart)
 	}
 	if o.PublicURL != "" {
 		o.PublicURL = strings.TrimSuffix(o.PublicURL, "/") + "/"

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -32,6 +33,9 @@ type Config struct {
 	// Targets lists the networks in which users' servers are: 10.0.0.0/8. Empty: everywhere but link-local, multicast and
 	// unspecified addresses. etcd's and the control plane's own addresses, as configured here, are never dialled for a route.
 	Targets []string `json:"targets,omitempty" yaml:"targets,omitempty"`
+	// StoppedStatus is what programs get at the address of a server that does not run: 424, or 503 as before JupyterHub
+	// 2.0. Default: 424.
+	StoppedStatus int `json:"stoppedStatus,omitempty" yaml:"stoppedStatus,omitempty"`
 }
 
 // CreateConfig returns the configuration that holds where an operator sets nothing.
@@ -50,6 +54,8 @@ type settings struct {
 	passwordFile string
 	caFile       string
 	targets      []netip.Prefix
+
+	stoppedStatus int
 }
 
 // address is where to dial: a host and port, or a unix socket.
@@ -79,6 +85,9 @@ func (c *Config) check() (*settings, error) {
 	if s.hub, err = parseAddresses(c.Hub); err != nil {
 		return nil, fmt.Errorf("option hub: %w", err)
 	}
+	if s.stoppedStatus, err = checkStoppedStatus(c.StoppedStatus); err != nil {
+		return nil, err
+	}
 	if s.username != "" && s.passwordFile == "" {
 		return nil, errors.New("option etcdPasswordFile: needed with etcdUsername")
 	}
@@ -98,6 +107,16 @@ func (c *Config) check() (*settings, error) {
 		s.publicHost = normalHost(u.Scheme, u.Host)
 	}
 	return s, nil
+}
+
+func checkStoppedStatus(status int) (int, error) {
+	if status == 0 {
+		return http.StatusFailedDependency, nil
+	}
+	if status != http.StatusFailedDependency && status != http.StatusServiceUnavailable {
+		return 0, fmt.Errorf("option stoppedStatus: %d is neither 424 nor 503", status)
+	}
+	return status, nil
 }
 
 func parseAddresses(list []string) ([]*address, error) {

@@ -93,6 +93,8 @@ func serveOther(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 	case err != nil:
 		answer(w, r, http.StatusBadRequest, "invalid", "This address can be read in more than one way.")
 	case path == "/hub/api/user" && r.Method == http.MethodGet && s.serveVisitor(w, r):
+	case belowUserTree(path):
+		serveStopped(s, w, r, path, f)
 	default:
 		dropOtherUpgrade(r)
 		s.serveHub(w, r)

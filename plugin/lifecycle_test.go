@@ -31,7 +31,8 @@ func TestWrongOptionsCloseTheDoor(t *testing.T) {
 		"nothing": nil, "no etcd": {}, "no scheme": {Etcd: []string{"127.0.0.1:2379"}}, "path": {Etcd: []string{"http://h:1/x"}},
 		"relative socket": {Etcd: []string{"unix://etcd.sock"}}, "hub": {Etcd: []string{"http://h:1"}, Hub: []string{"ftp://x"}},
 		"public URL": {Etcd: []string{"http://h:1"}, PublicURL: "hub.example.org"}, "public path": {Etcd: []string{"http://h:1"}, PublicURL: "https://h/x"},
-		"no password": {Etcd: []string{"http://h:1"}, EtcdUsername: "edge"},
+		"no password":    {Etcd: []string{"http://h:1"}, EtcdUsername: "edge"},
+		"stopped status": {Etcd: []string{"http://h:1"}, StoppedStatus: 500},
 	} {
 		h, err := New(context.Background(), http.NotFoundHandler(), c, "m")
 		if err != nil {

@@ -52,7 +52,7 @@ type shared struct {
 func (g *registryOf) acquire(config *Config, set *settings) *shared {
 	text, err := json.Marshal(config)
 	if err != nil {
-		text = []byte(err.Error()) // cannot happen: Config holds strings
+		text = []byte(err.Error()) // cannot happen: Config holds strings and numbers
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -164,6 +164,7 @@ func (s *shared) stop() {
 	for _, v := range s.live.all() {
 		s.live.end(v)
 	}
+	s.state.holds.end()
 	s.cancel()
 	s.wg.Wait()
 	s.gateway.close()

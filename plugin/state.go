@@ -16,13 +16,14 @@ type state struct {
 	changes int64  // grows with every change of the view, so that a request can see that nothing happened meanwhile
 	keyGen  int64  // grows with every change of the keys
 	hubs    []*address
+	holds   *holds
 
 	recentMu sync.Mutex
 	recent   map[string]*found // answers of find
 }
 
 func newState() *state {
-	return &state{why: "waiting for etcd", recent: make(map[string]*found)}
+	return &state{why: "waiting for etcd", recent: make(map[string]*found), holds: newHolds()}
 }
 
 // view is one complete picture of the tree below <prefix>edge/.
@@ -35,7 +36,8 @@ type view struct {
 	tokens   map[string]bool
 	users    map[string]int64 // user id -> end of the revoked time, 0 for ever
 	hubs     map[string]*address
-	mods     map[string]int64 // every etcd key with its revision, also of records that could not be read
+	starting map[string]*routes.Starting // by prefix
+	mods     map[string]int64            // every etcd key with its revision, also of records that could not be read
 }
 
 func newView() *view {
@@ -46,6 +48,7 @@ func newView() *view {
 		tokens:   make(map[string]bool),
 		users:    make(map[string]int64),
 		hubs:     make(map[string]*address),
+		starting: make(map[string]*routes.Starting),
 		mods:     make(map[string]int64),
 	}
 }
@@ -61,6 +64,7 @@ type record struct {
 	pub     *routes.Key
 	revoked routes.Revocation
 	hub     *address
+	start   *routes.Starting
 	bad     bool
 }
 
@@ -68,7 +72,7 @@ type record struct {
 func readRecord(prefix string, kv *keyValue, gone bool) *record {
 	rec := &record{key: string(kv.Key), mod: kv.ModRevision, gone: gone}
 	rel := strings.TrimPrefix(rec.key, prefix)
-	for _, tree := range []string{routes.RoutesTree, routes.KeysTree, routes.RevokedTree, routes.HubsTree} {
+	for _, tree := range []string{routes.RoutesTree, routes.KeysTree, routes.RevokedTree, routes.HubsTree, routes.StartingTree} {
 		if strings.HasPrefix(rel, tree) {
 			rec.tree = tree
 			rec.id = rel[len(tree):]
@@ -87,12 +91,15 @@ func readRecord(prefix string, kv *keyValue, gone bool) *record {
 		rec.revoked = routes.ParseRevocation(kv.Value)
 	case routes.HubsTree:
 		rec.hub, err = readHub(kv.Value)
+	case routes.StartingTree:
+		rec.start, err = routes.ParseStarting(rec.id, kv.Value)
 	}
 	if err != nil {
 		rec.bad = true
 		rec.route = nil
 		rec.pub = nil
 		rec.hub = nil
+		rec.start = nil
 	}
 	return rec
 }
@@ -143,6 +150,8 @@ func (v *view) put(rec *record, c *change) {
 			v.hubs[rec.id] = rec.hub
 		}
 		c.hubs = true
+	case routes.StartingTree:
+		v.putStarting(rec, c)
 	}
 }
 
@@ -157,6 +166,32 @@ func (v *view) putRoute(rec *record, c *change) {
 		v.table.Remove(prefix)
 		c.prefixes[prefix] = true
 	}
+}
+
+func (v *view) putStarting(rec *record, c *change) {
+	prefix, ok := routes.UnescapeKey(rec.id)
+	if !ok {
+		return
+	}
+	delete(v.starting, prefix)
+	if rec.start != nil {
+		v.starting[prefix] = rec.start
+	}
+	c.prefixes[prefix] = true
+}
+
+// startOf is the server that is being started at an escaped path without a route, or nil.
+func (v *view) startOf(escaped string) *routes.Starting {
+	segments, _, err := routes.Split(escaped)
+	if err != nil || !belowUserTree(escaped) {
+		return nil
+	}
+	if len(segments) > 2 {
+		if s := v.starting[routes.UserPrefix(segments[1], segments[2])]; s != nil {
+			return s
+		}
+	}
+	return v.starting[routes.UserPrefix(segments[1], "")]
 }
 
 func (v *view) putKey(rec *record) {
@@ -210,6 +245,7 @@ func (s *state) install(v *view) {
 	s.changes++
 	s.keyGen++
 	s.hubs = addresses(v.hubs)
+	s.holds.wakeAll()
 }
 
 // apply changes the view by records that happened up to revision, all at once.
@@ -232,6 +268,7 @@ func (s *state) apply(records []*record, revision int64) *change {
 	if c.hubs {
 		s.hubs = addresses(s.view.hubs)
 	}
+	s.holds.wake(c)
 	return c
 }
 
@@ -292,12 +329,14 @@ func (s *state) behind(kvs []*keyValue, into map[string]bool) {
 
 // found is the answer of one lookup, with what is needed to check a token against the same view.
 type found struct {
-	ready   bool          // false: there is no view yet
-	route   *routes.Route // nil: the control plane answers
-	slash   bool          // false: the path is the prefix without its last slash
-	keys    map[string]*routes.Key
-	keyGen  int64
-	changes int64
+	ready bool          // false: there is no view yet
+	route *routes.Route // nil: the control plane answers
+	slash bool          // false: the path is the prefix without its last slash
+	// starting is the server that is being started there, nil if there is a route or no such server.
+	starting *routes.Starting
+	keys     map[string]*routes.Key
+	keyGen   int64
+	changes  int64
 }
 
 // recentPaths bounds how many answers find remembers.
@@ -339,7 +378,11 @@ func findInView(s *state, escaped string) (*found, error) {
 		return &found{}, nil
 	}
 	r, slash, err := s.view.table.Lookup(escaped)
-	return &found{ready: true, route: r, slash: slash, keys: s.view.keys, keyGen: s.keyGen, changes: s.changes}, err
+	f := &found{ready: true, route: r, slash: slash, keys: s.view.keys, keyGen: s.keyGen, changes: s.changes}
+	if r == nil && len(s.view.starting) > 0 {
+		f.starting = s.view.startOf(escaped)
+	}
+	return f, err
 }
 
 // keyring returns the current public keys.

@@ -12,6 +12,8 @@ const (
 	KeysTree    = EdgeTree + "keys/"
 	RevokedTree = EdgeTree + "revoked/"
 	HubsTree    = EdgeTree + "hubs/"
+	// StartingTree has the servers that are being started and that requests may wait for.
+	StartingTree = EdgeTree + "starting/"
 )
 
 // NormalPrefix returns prefix with exactly one slash at each end, DefaultPrefix for the empty string.
@@ -38,6 +40,11 @@ func RevokedKey(hubPrefix, what, id string) string {
 
 // HubKey is the etcd key under which the control-plane replica id says where it listens.
 func HubKey(hubPrefix, id string) string { return hubPrefix + HubsTree + EscapeKey(id) }
+
+// StartingKey is the etcd key that says that the server at the URL prefix pathPrefix is being started.
+func StartingKey(hubPrefix, pathPrefix string) string {
+	return hubPrefix + StartingTree + EscapeKey(pathPrefix)
+}
 
 const upperHex = "0123456789ABCDEF"
 

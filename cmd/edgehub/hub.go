@@ -25,7 +25,7 @@ users' servers. It keeps its state in etcd only. Several replicas may run at onc
 (Traefik with the edgehub plugin, or "edgehub edge") find them in etcd.`,
 		Example: "  edgehub hub --etcd http://127.0.0.1:2379 --public-url https://hub.example.org --bootstrap-token-file token",
 	}, defaults, []string{"etcd", "prefix", "listen", "advertise-url", "public-url", "api-url", "data", "admin", "admin-password-file",
-		"bootstrap-token-file", "cleanup-servers"}, runHub)
+		"bootstrap-token-file", "cleanup-servers", "hold-start"}, runHub)
 }
 
 func defaultData() string { return "edgehub-data" }
@@ -71,6 +71,7 @@ func runHub(cmd *cobra.Command, s settings) error {
 func (s *settings) controlPlane(log *slog.Logger) (controlplane.Options, error) {
 	opts := controlplane.Options{
 		Etcd: s.Etcd, Prefix: s.Prefix, PublicURL: s.PublicURL, APIURL: s.APIURL, CleanupServers: s.CleanupServers,
+		HoldStart:    s.HoldStart,
 		StartTimeout: s.Spawner.StartTimeout, ReadyTimeout: s.Spawner.ReadyTimeout, Spawner: s.spawner(), Log: log, Version: version,
 	}
 	if s.Admin != "" {

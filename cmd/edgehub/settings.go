@@ -46,6 +46,10 @@ type settings struct {
 	BootstrapTokenFile string `yaml:"bootstrap_token_file"`
 	// CleanupServers stops users' servers when the hub ends.
 	CleanupServers bool `yaml:"cleanup_servers"`
+	// HoldStart is how long programs' requests wait for a server to start.
+	HoldStart time.Duration `yaml:"hold_start"`
+	// StoppedStatus is what programs get at the address of a stopped server: 424 or 503.
+	StoppedStatus int `yaml:"stopped_status"`
 	// LogLevel is debug, info, warn or error.
 	LogLevel string          `yaml:"log_level"`
 	Spawner  spawnerSettings `yaml:"spawner"`
@@ -103,6 +107,10 @@ func (s *settings) flags(fs *pflag.FlagSet, names ...string) {
 			fs.StringVar(&s.BootstrapTokenFile, name, s.BootstrapTokenFile, "`FILE` with an API token that gets all rights, for automation")
 		case "cleanup-servers":
 			fs.BoolVar(&s.CleanupServers, name, s.CleanupServers, "stop users' servers when the hub is stopped")
+		case "hold-start":
+			fs.DurationVar(&s.HoldStart, name, s.HoldStart, "how long programs' requests wait for a server that starts, `TIME` like 30s; 0 for not at all")
+		case "stopped-status":
+			fs.IntVar(&s.StoppedStatus, name, s.StoppedStatus, "`CODE` that programs get from a server that does not run, 424 or 503")
 		case "log-level":
 			fs.StringVar(&s.LogLevel, name, s.LogLevel, "how much to log, `LEVEL` debug, info, warn or error")
 		case "config":

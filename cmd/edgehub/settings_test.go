@@ -141,6 +141,10 @@ func TestMistakesGetOneLineThatSaysWhatToDo(t *testing.T) {
 		{[]string{"up", "now"}, "edgehub up --help"},
 		{[]string{"hub"}, "--etcd http://HOST:2379"},
 		{[]string{"edge"}, "--etcd http://HOST:2379"},
+		{[]string{"edge", "--etcd", "http://127.0.0.1:1", "--stopped-status", "500"}, "Use 424, or 503"},
+		{[]string{"up", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--stopped-status", "404"}, "Use 424, or 503"},
+		{[]string{"up", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--hold-start", "6m"}, "5m0s at most"},
+		{[]string{"up", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--hold-start", "1500ms"}, "whole seconds"},
 		{[]string{"up", "--log-level", "loud"}, "debug, info, warn or error"},
 		{[]string{"up", "--config", "/no/such/file"}, "cannot read the configuration"},
 	} {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,7 +30,7 @@ const startTime = 60 * time.Second
 
 func upCommand() *cobra.Command {
 	defaults := settings{Listen: "127.0.0.1:8000", Data: defaultData(), Edge: "embedded", Prefix: routes.DefaultPrefix,
-		Admin: "admin", CleanupServers: true, LogLevel: "warn"}
+		Admin: "admin", CleanupServers: true, StoppedStatus: http.StatusFailedDependency, LogLevel: "warn"}
 	return command(&cobra.Command{
 		Use:   "up",
 		Short: "Run a whole hub on this machine",
@@ -39,7 +40,7 @@ are processes of this machine. Everything is stored below --data, and is there a
 On a new hub the administrator gets a generated password, which is printed and kept in --data.`,
 		Example: "  edgehub up\n  edgehub up --listen 0.0.0.0:8000 --data /var/lib/edgehub\n  edgehub up --edge=traefik",
 	}, defaults, []string{"listen", "data", "edge", "traefik", "public-url", "api-url", "admin", "admin-password-file",
-		"bootstrap-token-file", "cleanup-servers"}, func(cmd *cobra.Command, s settings) error {
+		"bootstrap-token-file", "cleanup-servers", "hold-start", "stopped-status"}, func(cmd *cobra.Command, s settings) error {
 		log, err := s.logger(cmd.ErrOrStderr())
 		if err != nil {
 			return err
@@ -176,8 +177,11 @@ func (u *up) announce(ctx context.Context, addr net.Addr) error {
 	return nil
 }
 
-// findEdge checks --edge and finds Traefik if it is asked for.
+// findEdge checks the options of the front door and finds Traefik if it is asked for.
 func (u *up) findEdge(addr net.Addr) error {
+	if err := front.CheckStoppedStatus(u.StoppedStatus); err != nil {
+		return err
+	}
 	switch u.Edge {
 	case "embedded":
 		return nil
@@ -194,7 +198,8 @@ func (u *up) findEdge(addr net.Addr) error {
 }
 
 func (u *up) plugin() *front.Config {
-	return &front.Config{Etcd: []string{"unix://" + u.path("run", "etcd.sock")}, Prefix: u.Prefix, PublicURL: u.PublicURL}
+	return &front.Config{Etcd: []string{"unix://" + u.path("run", "etcd.sock")}, Prefix: u.Prefix, PublicURL: u.PublicURL,
+		StoppedStatus: u.StoppedStatus}
 }
 
 // options are the control plane's. It listens on a Unix socket: the front door is the only address of this machine.

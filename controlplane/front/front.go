@@ -15,11 +15,20 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/plugin"
 )
 
 // Config is the edge's configuration, by the names that Traefik operators write.
 type Config = plugin.Config
+
+// CheckStoppedStatus refuses what the plugin would: it closes its door over a wrong option, and a command better says so.
+func CheckStoppedStatus(status int) error {
+	if status == http.StatusFailedDependency || status == http.StatusServiceUnavailable {
+		return nil
+	}
+	return hub.Errorf(hub.Invalid, "%d is not a status for stopped servers. Use 424, or 503 as before JupyterHub 2.0.", status)
+}
 
 // drainTime is how long requests may take to end at shutdown. WebSockets are cut then; browsers reconnect by themselves.
 const drainTime = 3 * time.Second

@@ -131,6 +131,9 @@ func (t *Traefik) settings() section {
 	if t.Plugin.PublicURL != "" {
 		s["publicURL"] = t.Plugin.PublicURL
 	}
+	if t.Plugin.StoppedStatus != 0 {
+		s["stoppedStatus"] = t.Plugin.StoppedStatus
+	}
 	if len(t.Plugin.Hub) > 0 {
 		s["hub"] = t.Plugin.Hub
 	}

@@ -126,7 +126,7 @@ func (w *world) idle(id string) *replica {
 	opts := spawn.Options{
 		Store: w.store, Tokens: w.tokens, Spawner: w.sim, Log: slog.New(slog.NewTextHandler(log, nil)).With("replica", id),
 		Replica: id, HubID: w.hubID, APIURL: "http://127.0.0.1:8000/hub/api", PublicURL: "https://hub.example/",
-		StartTimeout: storetest.Patience, ReadyTimeout: storetest.Patience, StopGrace: 2 * time.Second,
+		StartTimeout: storetest.Patience, ReadyTimeout: storetest.Patience, StopGrace: 2 * time.Second, HoldStart: 30 * time.Second,
 	}
 	w.adjust(&opts)
 	return &replica{Manager: spawn.New(opts), w: w, id: id, log: log, stop: func() {}, leave: func() {}}
@@ -319,7 +319,7 @@ func (w *world) checkHistory() {
 		w.t.Errorf("end of history: %v", err)
 		return
 	}
-	h := history{world: w, servers: map[string]hub.Server{}, routes: map[string]routes.Route{}}
+	h := history{world: w, servers: map[string]hub.Server{}, routes: map[string]routes.Route{}, starting: map[string]routes.Starting{}}
 	stream := w.client.Watch(ctx, w.store.Prefix(), clientv3.WithPrefix(), clientv3.WithRev(w.first))
 	var rev int64
 	for resp := range stream {
@@ -346,6 +346,8 @@ type history struct {
 	*world
 	servers map[string]hub.Server
 	routes  map[string]routes.Route
+	// starting are the starts that edges are told of.
+	starting map[string]routes.Starting
 }
 
 func (h *history) apply(ev *clientv3.Event) {
@@ -377,6 +379,17 @@ func (h *history) apply(ev *clientv3.Event) {
 			h.routes[name] = *r
 		}
 	}
+	if name, ok := strings.CutPrefix(key, h.store.Key(routes.StartingTree, "")); ok {
+		delete(h.starting, name)
+		if !gone {
+			s, err := routes.ParseStarting(name, ev.Kv.Value)
+			if err != nil {
+				h.t.Errorf("revision %d has a start that no edge accepts: %s", ev.Kv.ModRevision, ev.Kv.Value)
+				return
+			}
+			h.starting[name] = *s
+		}
+	}
 }
 
 // arrows of the state machine.
@@ -404,7 +417,8 @@ func (h *history) checkStep(rev int64, from, to hub.Server) {
 	}
 }
 
-// check compares routes with servers: a route is there exactly while its server runs.
+// check compares what edges are told with servers: a route is there exactly while its server runs, and requests wait for a
+// server exactly while its start goes on.
 func (h *history) check(rev int64) {
 	for _, s := range h.servers {
 		name := routes.EscapeKey(routes.UserPrefix(string(s.User), string(s.Name)))
@@ -412,6 +426,13 @@ func (h *history) check(rev int64) {
 		if ok != (s.State == hub.Running) || ok && (r.Gen != s.Gen || r.OwnerID != s.UserID || r.Secret != s.Secret) {
 			h.t.Errorf("revision %d: %s is %s with generation %d, and its route is %+v", rev, s.FullName(), s.State, s.Gen, r)
 		}
+		start, ok := h.starting[name]
+		if ok != (s.State == hub.Starting && s.Failure == "") || ok && (start.Gen != s.Gen || start.OwnerID != s.UserID || start.Hold != 30) {
+			h.t.Errorf("revision %d: %s is %s with generation %d and failure %q, and its announcement is %+v", rev, s.FullName(), s.State, s.Gen, s.Failure, start)
+		}
+	}
+	if len(h.starting) > len(h.servers) {
+		h.t.Errorf("revision %d has %d starts of %d servers", rev, len(h.starting), len(h.servers))
 	}
 	if running := len(h.routes); running > len(h.servers) {
 		h.t.Errorf("revision %d has %d routes of %d servers", rev, running, len(h.servers))

@@ -7,8 +7,8 @@
 // Every arrow is a compare-and-swap on the record. Start and Stop only write what shall be; a worker of the replica that
 // wrote it does it. If that replica dies, its lease ends and another replica goes on from the record (Run).
 //
-// Invariants: a server's route exists only while its record says running, and both change in one transaction. The route
-// goes before the instance. The generation of a record only grows, and a worker whose generation is not the record's any
+// Invariants: a server's route exists only while its record says running, and both change in one transaction. So it is with
+// the record for edges that it is starting, if there is one (HoldStart). The route goes before the instance. The generation of a record only grows, and a worker whose generation is not the record's any
 // more has lost: it cleans up what it made and writes nothing.
 package spawn
 
@@ -49,6 +49,8 @@ type Options struct {
 	ReadyTimeout time.Duration
 	// StopGrace is how long an instance may take to end by itself.
 	StopGrace time.Duration
+	// HoldStart is how long edges may keep a program's request while its server starts, in whole seconds; zero: not at all.
+	HoldStart time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -296,6 +298,25 @@ func ProgressURL(s *hub.Server) string {
 // routeKey is the etcd key of a server's route.
 func (m *Manager) routeKey(s *hub.Server) string {
 	return routes.RouteKey(m.opts.Store.Prefix(), routes.UserPrefix(string(s.User), string(s.Name)))
+}
+
+// announce is the write that tells edges of the start of s, for the transaction that begins it. A replica that holds no
+// requests takes away what another one may have announced.
+func (m *Manager) announce(s *hub.Server) []store.Op {
+	hold := int64(m.opts.HoldStart / time.Second)
+	if hold <= 0 {
+		return []store.Op{store.Delete(m.startingKey(s))}
+	}
+	return []store.Op{store.Put(m.startingKey(s), routes.Starting{
+		Schema: routes.Schema, Prefix: routes.UserPrefix(string(s.User), string(s.Name)), Owner: string(s.User), OwnerID: s.UserID,
+		Server: string(s.Name), Gen: s.Gen, Hold: hold,
+	})}
+}
+
+// startingKey is the etcd key that tells edges that a server starts. It goes in the transaction that decides how the start
+// ends.
+func (m *Manager) startingKey(s *hub.Server) string {
+	return routes.StartingKey(m.opts.Store.Prefix(), routes.UserPrefix(string(s.User), string(s.Name)))
 }
 
 func newSecret() string {

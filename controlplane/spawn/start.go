@@ -34,11 +34,16 @@ func (m *Manager) Start(ctx context.Context, u hub.User, name hub.ServerName, op
 		claimed = true
 		return nil
 	}
-	r, err := m.servers.Update(ctx, id, func(s *hub.Server) ([]store.Op, error) { return nil, change(s) })
+	r, err := m.servers.Update(ctx, id, func(s *hub.Server) ([]store.Op, error) {
+		if err := change(s); err != nil {
+			return nil, err
+		}
+		return m.announce(s), nil
+	})
 	if hub.KindOf(err) == hub.NotFound {
 		fresh := hub.Server{Schema: hub.Schema, User: u.Name, Name: name, State: hub.Stopped}
 		m.begin(&fresh, u, options)
-		if err = m.servers.Create(ctx, id, fresh); hub.KindOf(err) == hub.Conflict {
+		if err = m.servers.Create(ctx, id, fresh, m.announce(&fresh)...); hub.KindOf(err) == hub.Conflict {
 			return m.Start(ctx, u, name, options) // somebody else was first: see what they did
 		}
 		r.Value, claimed = fresh, true
@@ -155,13 +160,15 @@ func (m *Manager) makeInstance(ctx context.Context, s *hub.Server, name string) 
 		return err
 	}
 	err = m.change(ctx, s, func(s *hub.Server) []store.Op {
-		if s.TokenID != "" {
-			s.Gen++
-			s.Secret = newSecret()
-		}
+		again := s.TokenID != ""
 		s.TokenID = t.ID
 		s.Events = append(s.Events, hub.Event{Progress: 30, Message: "Spawning server..."})
-		return nil
+		if !again {
+			return nil
+		}
+		s.Gen++
+		s.Secret = newSecret()
+		return m.announce(s)
 	})
 	if err != nil {
 		m.dropToken(s.UserID, t.ID)
@@ -202,7 +209,7 @@ func (m *Manager) publish(ctx context.Context, s *hub.Server) error {
 		s.LastActivity = time.Now().UTC()
 		s.Events = append(s.Events, hub.Event{Progress: 100, Ready: true, URL: prefix, Message: "Server ready at " + prefix,
 			HTMLMessage: fmt.Sprintf("Server ready at <a href=\"%[1]s\">%[1]s</a>", html.EscapeString(prefix))})
-		return []store.Op{store.Put(m.routeKey(s), routes.Route{
+		return []store.Op{store.Delete(m.startingKey(s)), store.Put(m.routeKey(s), routes.Route{
 			Schema: routes.Schema, Prefix: prefix, Target: s.Instance.URL, Auth: s.Instance.Auth, Secret: s.Secret,
 			Owner: string(s.User), OwnerID: s.UserID, Server: string(s.Name), Gen: s.Gen,
 		})}
@@ -236,7 +243,7 @@ func (m *Manager) fail(ctx context.Context, s hub.Server, reason string) {
 	if s.Failure == "" {
 		err := m.change(ctx, &s, func(s *hub.Server) []store.Op {
 			s.Failure = reason
-			return nil
+			return []store.Op{store.Delete(m.startingKey(s))} // nobody waits for the cleaning up
 		})
 		if errors.Is(err, errLost) {
 			m.withdraw(&s)

@@ -28,7 +28,7 @@ func (m *Manager) Stop(ctx context.Context, user hub.UserName, name hub.ServerNa
 		}
 		s.State, s.Owner = hub.Stopping, m.opts.Replica
 		claimed = true
-		return []store.Op{store.Delete(m.routeKey(s))}, nil
+		return []store.Op{store.Delete(m.routeKey(s)), store.Delete(m.startingKey(s))}, nil
 	})
 	if hub.KindOf(err) == hub.NotFound {
 		return hub.Server{User: user, Name: name, State: hub.Stopped}, nil

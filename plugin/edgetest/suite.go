@@ -33,6 +33,11 @@ func Run(t *testing.T, make Maker) {
 		{"bad records are absent, others stay", badRecords},
 		{"a server that is away is 502", serverAway},
 		{"etcd away and back", etcdAway},
+		{"a stopped server is answered without the control plane", stopped},
+		{"a stopped server is 503 by option", stoppedLegacy},
+		{"requests wait for a server that starts", held},
+		{"what ends a wait without a server", heldInVain},
+		{"who may not visit a server does not wait for it", heldForFew},
 		{"another etcd cluster", otherCluster},
 		{"unix sockets", unixSockets},
 	} {

@@ -26,6 +26,8 @@ type Options struct {
 	Prefix    string
 	Hub       []string
 	PublicURL string
+	// StoppedStatus is 0 for the edge's own choice.
+	StoppedStatus int
 }
 
 // Maker makes an edge that stops when the test ends.
@@ -320,6 +322,17 @@ func (h *Hub) Calls(path string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.calls[path]
+}
+
+// AllCalls is how many requests came.
+func (h *Hub) AllCalls() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := 0
+	for _, c := range h.calls {
+		n += c
+	}
+	return n
 }
 
 // ServeHTTP implements http.Handler.

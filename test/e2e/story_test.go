@@ -114,6 +114,7 @@ func (s *story) withMouse(t *testing.T) {
 
 	s.stop(t, b)
 	s.visitStopped(t, b)
+	s.startThere(t, b)
 	s.leave(t, b)
 	s.checkConsole(t, b)
 }
@@ -352,7 +353,7 @@ func (s *story) checkHub(t *testing.T, before, loaded int) {
 	}
 	// Before that the hub had a start to do. But it decided nothing: except, perhaps, that the browser was faster than the
 	// front door's watch, and is to try again.
-	decision := regexp.MustCompile(`^\S+ (/user/admin/.|/hub/api/user$|/hub/api/edge/)`)
+	decision := regexp.MustCompile(`^\S+ (/hub/user/admin/.|/hub/api/user$|/hub/api/edge/)`)
 	for _, request := range all[before:loaded] {
 		if decision.MatchString(request) {
 			t.Errorf("while Jupyter loaded, the hub was asked %s", request)
@@ -403,9 +404,18 @@ func (s *story) visitStopped(t *testing.T, b *env.Browser) {
 	}
 	b.WaitSeen("#start")
 	// The same log that showed nothing while the cell ran does show what the hub is asked.
-	if since := s.hubRequests(t)[before:]; !slices.Contains(since, "GET /user/admin/lab") {
-		t.Errorf("the hub's log has no request for /user/admin/lab, but %q", since)
+	if since := s.hubRequests(t)[before:]; !slices.Contains(since, "GET /hub/user/admin/lab") {
+		t.Errorf("the hub's log has no request for /hub/user/admin/lab, but %q", since)
 	}
+}
+
+// startThere starts the server from the page that visitStopped leads to, which leads on to where the visitor wanted to go.
+func (s *story) startThere(t *testing.T, b *env.Browser) {
+	t.Helper()
+	b.Click("#start")
+	b.WaitPath("/user/admin/lab")
+	b.Go(s.URL("/hub/home"))
+	s.stop(t, b)
 }
 
 // leave signs out.

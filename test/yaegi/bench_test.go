@@ -20,7 +20,12 @@ func cpu() int64 {
 
 // BenchmarkRequest is one GET of a signed-in browser to a running server, compiled and interpreted, with the server's own
 // answer and the loopback included in both.
-func BenchmarkRequest(b *testing.B) {
+func BenchmarkRequest(b *testing.B) { benchmark(b, "/user/alice/api/kernels/0a1b2c3d?t=1", 200) }
+
+// BenchmarkStopped is the same browser, whose open tab comes back to a server that does not run.
+func BenchmarkStopped(b *testing.B) { benchmark(b, "/user/bob/api/kernels/0a1b2c3d?t=1", 424) }
+
+func benchmark(b *testing.B, target string, want int) {
 	compiled := func(t testing.TB, o edgetest.Options) http.Handler {
 		c := plugin.CreateConfig()
 		c.Etcd, c.Prefix, c.Hub = o.Etcd, o.Prefix, o.Hub
@@ -37,7 +42,7 @@ func BenchmarkRequest(b *testing.B) {
 				_, _ = rw.Write([]byte("hello"))
 			}).URL))
 			w.Start(make)
-			r := httptest.NewRequest("GET", "http://"+w.Addr+"/user/alice/api/kernels/0a1b2c3d?t=1", nil)
+			r := httptest.NewRequest("GET", "http://"+w.Addr+target, nil)
 			for k, v := range map[string]string{
 				"Accept": "*/*", "Accept-Encoding": "gzip", "Accept-Language": "en", "Referer": "http://" + w.Addr + "/user/alice/lab",
 				"Cookie":     "_xsrf=2|0123|4567; username-hub=abc; edgehub=" + w.TokenOf("alice"),
@@ -52,7 +57,7 @@ func BenchmarkRequest(b *testing.B) {
 			for range b.N {
 				rec := httptest.NewRecorder()
 				w.Edge.ServeHTTP(rec, r.Clone(r.Context()))
-				if rec.Code != 200 {
+				if rec.Code != want {
 					b.Fatal(rec.Code, rec.Body)
 				}
 			}

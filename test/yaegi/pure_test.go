@@ -150,5 +150,6 @@ func (g *generator) record() (key, value string) {
 	prefix := g.pick("/user/alice/", "/user/alice/", "/hub/", "/user/alice", "/user/%61/", "/a/b/c/d/")
 	return g.pick(routes.EscapeKey(prefix), routes.EscapeKey(prefix), prefix), `{"v":` + g.pick("0", "1", "1", "2", "3") + `,"prefix":"` + prefix + `","target":"` +
 		g.pick("http://h:1", "http://h:1", "https://[::1]:1/", "http://u@h", "http://h/x", "ftp://h", "http://h?q", "http://") + `","auth":"` + g.pick("secret", "ticket", "none", "x", "") +
-		`","secret":"` + g.pick("0123456789abcdef", "short", "") + `","owner_id":"` + g.pick("u1", "") + `","users":` + g.pick(`["a"]`, "null", "[]", "1") + g.pick("}", "}", "}", "")
+		`","secret":"` + g.pick("0123456789abcdef", "short", "") + `","owner_id":"` + g.pick("u1", "u2", "") + `","owner":"` + g.pick("alice", "alice", "") +
+		`","hold":` + g.pick("0", "1", "300", "301", "-1", `"x"`) + `,"users":` + g.pick(`["a"]`, "null", "[]", "1") + g.pick("}", "}", "}", "")
 }

@@ -68,6 +68,11 @@ func Record(key, value string) string {
 	if err == nil {
 		out += " " + h.URL
 	}
+	s, err := routes.ParseStarting(key, []byte(value))
+	out += fmt.Sprint(" ", err)
+	if err == nil {
+		out += fmt.Sprintf(" %q %q %d %v", s.Prefix, s.OwnerID, s.Hold, routes.AllowsWaiting(s, &routes.Claims{UserID: "u1", Scopes: []string{routes.ScopeInherit}}))
+	}
 	return out + fmt.Sprint(" ", routes.ParseRevocation([]byte(value)).Before)
 }
 
