@@ -93,7 +93,8 @@ func (p *place) start(t *testing.T, args ...string) *traefik {
 		_ = cmd.Process.Kill() // ended already, then
 		<-ended
 		if t.Failed() {
-			t.Logf("Traefik's log:\n%s", tr.log(t))
+			text := tr.log(t)
+			t.Logf("end of Traefik's log:\n%s", text[max(0, len(text)-8000):])
 		}
 	})
 	return tr
