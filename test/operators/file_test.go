@@ -3,6 +3,8 @@ package operators
 import (
 	"context"
 	"crypto/tls"
+	"io"
+	"log"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
@@ -39,6 +41,7 @@ func TestFiles(t *testing.T) {
 	tr.serves(t, w, "hub.example.org")
 	tr.hardened(t, "hub.example.org")
 	tr.listensOnlyOn(t, p.web, p.websecure)
+	tr.drains(t, w, "hub.example.org")
 }
 
 // TestInstallation loads the plugin in the three ways of the manual: what the Dockerfile copies is all that there is.
@@ -159,6 +162,7 @@ func withTLS(t *testing.T, etcd *edgetest.Etcd) (endpoint, ca string) {
 	server := httptest.NewUnstartedServer(&httputil.ReverseProxy{FlushInterval: -1,
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }})
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // one test refuses this certificate
 	server.StartTLS()
 	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
 	return server.URL, ca

@@ -3,7 +3,6 @@ package operators
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -32,15 +31,12 @@ func TestHelm(t *testing.T) {
 func chartArguments(t *testing.T, values string) []string {
 	t.Helper()
 	const file = "testdata/chart-arguments.txt"
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := read(t, file)
 	hash := sha256.Sum256([]byte(values))
-	if !strings.Contains(string(text), "# values.yaml "+hex.EncodeToString(hash[:])+"\n") {
+	if !strings.Contains(text, "# values.yaml "+hex.EncodeToString(hash[:])+"\n") {
 		t.Fatalf("values.yaml in docs/traefik.md has changed. %s tells how to make it anew; its hash is %x", file, hash)
 	}
-	return slices.DeleteFunc(strings.Split(strings.TrimSpace(string(text)), "\n"), func(line string) bool { return line[0] == '#' })
+	return slices.DeleteFunc(strings.Split(strings.TrimSpace(text), "\n"), func(line string) bool { return line[0] == '#' })
 }
 
 // TestTheChartPublishesNoManagementPort looks at the ports that the chart's service has, and at where the secret's files are.

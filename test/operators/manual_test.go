@@ -32,7 +32,12 @@ var (
 
 func manual(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(env.Root(), "docs", "traefik.md"))
+	return read(t, filepath.Join(env.Root(), "docs", "traefik.md"))
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,11 +99,7 @@ func TestEveryBlockOfTheManualIsLoaded(t *testing.T) {
 	}
 	var sources strings.Builder
 	for _, file := range tests {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sources.Write(text)
+		sources.WriteString(read(t, file))
 	}
 	for name := range all {
 		if !strings.Contains(sources.String(), `"`+name+`"`) {

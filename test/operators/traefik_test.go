@@ -114,11 +114,7 @@ func (tr *traefik) wait(t *testing.T) int {
 
 func (tr *traefik) log(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile(tr.out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	return read(t, tr.out)
 }
 
 // client talks to the TLS entry point, whatever the host in the address.
@@ -234,6 +230,23 @@ func (tr *traefik) hardened(t *testing.T, host string) {
 	defer func() { _ = resp.Body.Close() }()
 	if got := resp.Header.Get("Location"); resp.StatusCode/100 != 3 || !strings.HasPrefix(got, site) {
 		t.Errorf("plain HTTP: %d %s, want a redirect to https", resp.StatusCode, got)
+	}
+}
+
+// drains fails the test unless Traefik goes on accepting requests after SIGTERM, so that a load balancer can notice.
+func (tr *traefik) drains(t *testing.T, w *edgetest.World, host string) {
+	t.Helper()
+	if err := syscall.Kill(tr.pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	env.Eventually(t, "Traefik waits", 20*time.Second, func() error {
+		if !strings.Contains(tr.log(t), "for incoming requests to cease") {
+			return os.ErrNotExist
+		}
+		return nil
+	})
+	if a := tr.get(t, "https://"+host+"/user/alice/api", "Authorization", "token "+w.TokenOf("alice")); a.Status != http.StatusOK {
+		t.Errorf("after SIGTERM: %d %s", a.Status, a.Body)
 	}
 }
 
