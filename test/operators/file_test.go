@@ -103,6 +103,9 @@ func TestTraefikDoesNotStartWithoutThePlugin(t *testing.T) {
 	if code := tr.wait(t); code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
+	if !strings.Contains(tr.log(t), "plugin: failed to create plugin builder") {
+		t.Error("it ended for another reason than the plugin")
+	}
 }
 
 // TestEtcdWithTLSAndAUser puts TLS in front of an etcd that asks for a password.
