@@ -72,7 +72,8 @@ func (w *World) Serve(edge http.Handler) {
 // AssertClosed fails the test unless the edge answers 503 to everything, the user's own credentials included.
 func (w *World) AssertClosed(user string) {
 	w.T.Helper()
-	for _, path := range []string{"/", "/hub/home", "/hub/api/user", routes.UserPrefix(user, ""), routes.UserPrefix(user, "") + "api/kernels", "/services/x/"} {
+	own := routes.UserPrefix(user, "")
+	for _, path := range []string{"/", "/hub/home", "/hub/api/user", "/services/x/", own, own + "api/kernels"} {
 		for _, who := range []string{user, ""} {
 			if a := w.Get(who, path); a.Status != http.StatusServiceUnavailable || a.Seen() != nil {
 				w.T.Errorf("%s as %q: %d %s, want 503", path, who, a.Status, a.Body)

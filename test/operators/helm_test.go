@@ -20,7 +20,8 @@ func TestHelm(t *testing.T) {
 	w := newHub(t, etcd, routes.DefaultPrefix)
 	inside := []string{edgetest.FreeAddr(t), edgetest.FreeAddr(t)}
 	args = p.arguments(t, args, ":8000/tcp", ":8443/tcp")
-	text := replaced(t, strings.Join(args, "\n"), "traefik.address=:8080/tcp", "traefik.address="+inside[0], "metrics.address=:9100/tcp", "metrics.address="+inside[1])
+	text := replaced(t, strings.Join(args, "\n"),
+		"traefik.address=:8080/tcp", "traefik.address="+inside[0], "metrics.address=:9100/tcp", "metrics.address="+inside[1])
 	tr := p.start(t, append(strings.Split(text, "\n"), "--providers.kubernetesCRD.endpoint="+p.cluster(t, etcd))...)
 	tr.serves(t, w, "hub.example.org")
 	tr.hardened(t, "hub.example.org")

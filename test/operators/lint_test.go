@@ -33,7 +33,8 @@ func examples(t *testing.T) map[string]example {
 	if err := up.Write(); err != nil {
 		t.Fatal(err)
 	}
-	all["edgehub up"] = dynamic(t, parse(t, read(t, filepath.Join(up.Dir, "dynamic", "hub.yml"))), parse(t, read(t, filepath.Join(up.Dir, "traefik.yml"))))
+	all["edgehub up"] = dynamic(t, parse(t, read(t, filepath.Join(up.Dir, "dynamic", "hub.yml"))),
+		parse(t, read(t, filepath.Join(up.Dir, "traefik.yml"))))
 	return all
 }
 
@@ -70,7 +71,8 @@ func manifests(t *testing.T, static section) example {
 			routes, _ := spec["routes"].([]any)
 			for _, r := range routes {
 				route := r.(section)
-				e.routers[route["match"].(string)] = section{"rule": route["match"], "middlewares": names(route["middlewares"]), "service": names(route["services"])[0]}
+				e.routers[route["match"].(string)] = section{"rule": route["match"],
+					"middlewares": names(route["middlewares"]), "service": names(route["services"])[0]}
 			}
 		default:
 			t.Errorf("nobody has looked at what a %v does", o["kind"])

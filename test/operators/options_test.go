@@ -36,7 +36,8 @@ func TestEveryOptionIsInTheManual(t *testing.T) {
 			continue
 		}
 		if !rows[name] {
-			t.Errorf("plugin.Config has the option %s, and docs/traefik.md does not: add a row \"| `%s` | default | meaning |\" below \"## Options\"", name, name)
+			t.Errorf("plugin.Config has the option %s, and docs/traefik.md does not: add a row \"| `%s` | default | meaning |\" below \"## Options\"",
+				name, name)
 		}
 		delete(rows, name)
 	}
@@ -66,7 +67,8 @@ func newChanging(t *testing.T) *changing {
 	w.PutRoute(edgetest.Route("alice", edgetest.Server(t, "alice").URL))
 	c := &changing{World: w, t: t}
 	p.write(t, "dynamic.yml", "{}")
-	c.traefik = p.start(t, "--entryPoints.web.address="+p.web, "--log.level=INFO", "--log.noColor=true", "--providers.providersThrottleDuration=10ms", "--providers.file.filename="+filepath.Join(p.dir, "dynamic.yml"),
+	c.traefik = p.start(t, "--entryPoints.web.address="+p.web, "--log.level=INFO", "--log.noColor=true",
+		"--providers.providersThrottleDuration=10ms", "--providers.file.filename="+filepath.Join(p.dir, "dynamic.yml"),
 		"--experimental.abortOnPluginFailure=true", "--experimental.localPlugins.edgehub.moduleName="+module)
 	w.Serve(c)
 	return c
