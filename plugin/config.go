@@ -15,6 +15,9 @@ import (
 // Config is what an operator sets for the middleware. Secrets are given as files, because Traefik's API shows the
 // settings of plugins in clear.
 type Config struct {
+	// Unknown is where Traefik puts options that are none of those below. One is enough to close the edge: a misspelt
+	// option that is ignored in silence would be an edge with other settings than its operator believes.
+	Unknown map[string]interface{} `json:"-" yaml:"-" mapstructure:",remain"`
 	// Etcd lists etcd's client endpoints: http://host:port, https://host:port, or unix:///path/to/socket.
 	Etcd []string `json:"etcd,omitempty" yaml:"etcd,omitempty"`
 	// Prefix is where the hub keeps its records in etcd. Default: /edgehub/.
@@ -69,6 +72,9 @@ func (a *address) String() string { return a.scheme + "://" + a.host }
 
 // check turns a Config into settings, or says which option is wrong.
 func (c *Config) check() (*settings, error) {
+	if name := c.unknown(); name != "" {
+		return nil, fmt.Errorf("option %s: there is no such option", clip(name))
+	}
 	if c == nil || len(c.Etcd) == 0 {
 		return nil, errors.New("option etcd: at least one endpoint is needed")
 	}
@@ -117,6 +123,20 @@ func checkStoppedStatus(status int) (int, error) {
 		return 0, fmt.Errorf("option stoppedStatus: %d is neither 424 nor 503", status)
 	}
 	return status, nil
+}
+
+// unknown is the first option by name that the plugin does not have, or "".
+func (c *Config) unknown() string {
+	first := ""
+	if c == nil {
+		return first
+	}
+	for name := range c.Unknown {
+		if first == "" || name < first {
+			first = name
+		}
+	}
+	return first
 }
 
 func parseAddresses(list []string) ([]*address, error) {

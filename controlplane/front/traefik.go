@@ -102,8 +102,9 @@ func (t *Traefik) static() section {
 		"entryPoints": section{"web": section{
 			"address": t.Listen,
 			"transport": section{
-				// Uploads take as long as they take; headers are bounded by the plugin's own checks and Go's defaults.
-				"respondingTimeouts": section{"readTimeout": "0s"},
+				// For one request to arrive, headers and body. Without it, one that never finishes its headers stays for ever;
+				// with Traefik's own 60 s long uploads are cut. Answers and WebSockets are not limited by it.
+				"respondingTimeouts": section{"readTimeout": "10m"},
 				"lifeCycle":          section{"graceTimeOut": "3s"},
 			},
 		}},

@@ -2,6 +2,7 @@ package yaegi
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,12 +22,15 @@ type loaded struct {
 	createConfig, create reflect.Value
 }
 
-func load(t testing.TB) *loaded {
+func load(t testing.TB) *loaded { t.Helper(); return loadWithLog(t, os.Stderr) }
+
+// loadWithLog is load for a plugin whose log goes to out.
+func loadWithLog(t testing.TB, out io.Writer) *loaded {
 	t.Helper()
 	goPath := t.TempDir()
 	write(t, goPath, "plugin", plugin.Files)
 	write(t, goPath, "routes", routes.Files)
-	i := interp.New(interp.Options{GoPath: goPath, Env: os.Environ()})
+	i := interp.New(interp.Options{GoPath: goPath, Env: os.Environ(), Stderr: out})
 	if err := i.Use(stdlib.Symbols); err != nil {
 		t.Fatal(err)
 	}
