@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/edgehub/edgehub/routes"
 )
@@ -28,11 +29,13 @@ type Config struct {
 	EtcdPasswordFile string `json:"etcdPasswordFile,omitempty" yaml:"etcdPasswordFile,omitempty"`
 	// EtcdCAFile is a PEM file with the authorities that sign etcd's certificates. Empty: the system's.
 	EtcdCAFile string `json:"etcdCAFile,omitempty" yaml:"etcdCAFile,omitempty"`
+	// ActivityInterval is how often the edge tells the control plane which servers are in use: 60s, 5m. "0": never.
+	ActivityInterval string `json:"activityInterval,omitempty" yaml:"activityInterval,omitempty"`
 }
 
 // CreateConfig returns the configuration that holds where an operator sets nothing.
 func CreateConfig() *Config {
-	return &Config{Prefix: routes.DefaultPrefix}
+	return &Config{Prefix: routes.DefaultPrefix, ActivityInterval: defaultActivityInterval.String()}
 }
 
 // settings are the checked form of a Config.
@@ -45,6 +48,8 @@ type settings struct {
 	username     string
 	passwordFile string
 	caFile       string
+	// activityEvery is how often activity is reported, zero for never.
+	activityEvery time.Duration
 }
 
 // address is where to dial: a host and port, or a unix socket.
@@ -77,6 +82,9 @@ func (c *Config) check() (*settings, error) {
 	if s.username != "" && s.passwordFile == "" {
 		return nil, errors.New("option etcdPasswordFile: needed with etcdUsername")
 	}
+	if s.activityEvery, err = parseInterval(c.ActivityInterval); err != nil {
+		return nil, fmt.Errorf("option activityInterval: %w", err)
+	}
 	if c.PublicURL != "" {
 		u, err := url.Parse(c.PublicURL)
 		if err != nil || routes.CheckTarget(c.PublicURL) != nil {
@@ -86,6 +94,18 @@ func (c *Config) check() (*settings, error) {
 		s.publicHost = normalHost(u.Scheme, u.Host)
 	}
 	return s, nil
+}
+
+// parseInterval reads how often activity is reported.
+func parseInterval(raw string) (time.Duration, error) {
+	if raw == "" {
+		return defaultActivityInterval, nil
+	}
+	d, err := time.ParseDuration(raw)
+	if err != nil || d < 0 || d > 0 && d < minActivityInterval {
+		return 0, fmt.Errorf("%s is neither a time like 60s, of 100ms or more, nor 0", clip(raw))
+	}
+	return d, nil
 }
 
 func parseAddresses(list []string) ([]*address, error) {

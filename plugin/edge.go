@@ -113,6 +113,9 @@ func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 		addSlash(w, path, withoutToken(r.URL.RawQuery))
 		return
 	}
+	if realUse(r, f.route.Prefix) {
+		s.activity.note(f.route, now)
+	}
 	v := &visit{route: f.route, slash: f.slash, claims: p.who.claims, headers: p.headers, query: withoutToken(r.URL.RawQuery)}
 	if p.due <= now {
 		v.refresh = s.renewal.refresh(p.who, now)

@@ -40,6 +40,7 @@ type shared struct {
 	passes   *cache // what was worked out for a visitor of a route
 	tickets  *cache
 	control  *control
+	activity *activity
 	servers  *httputil.ReverseProxy
 	hub      *httputil.ReverseProxy
 	carrier  *http.Transport // to users' servers
@@ -109,6 +110,7 @@ func newShared(set *settings) *shared {
 		tickets:  newCache(cacheSize),
 	}
 	s.control = newControl(s)
+	s.activity = newActivity(s)
 	s.exchange = newExchange(s)
 	s.renewal = newRenewal(s)
 	s.carrier = newCarrier()
@@ -131,6 +133,9 @@ func (s *shared) start() {
 			pause(ctx, time.Second)
 		}
 	}()
+	if s.activity.every > 0 {
+		s.background("activity", func() { s.activity.run(ctx) })
+	}
 }
 
 // guarded runs the watcher until it ends or panics. A panic in a goroutine of a plugin would end all of Traefik.

@@ -35,6 +35,8 @@ func Run(t *testing.T, make Maker) {
 		{"etcd away and back", etcdAway},
 		{"another etcd cluster", otherCluster},
 		{"unix sockets", unixSockets},
+		{"real use is reported", activity},
+		{"activity waits for the control plane", activityWaits},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, make) })
 	}

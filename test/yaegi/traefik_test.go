@@ -59,7 +59,7 @@ func routers(o edgetest.Options, probe string) section {
 			"probe": section{"rule": "Host(`" + probe + "`)", "service": "noop@internal", "priority": 1000},
 		},
 		"middlewares": section{"edge": section{"plugin": section{"edgehub": section{
-			"etcd": o.Etcd, "prefix": o.Prefix, "hub": o.Hub, "publicURL": o.PublicURL}}}},
+			"etcd": o.Etcd, "prefix": o.Prefix, "hub": o.Hub, "publicURL": o.PublicURL, "activityInterval": o.ActivityInterval}}}},
 	}}
 }
 
