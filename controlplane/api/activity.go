@@ -34,6 +34,9 @@ func (a *API) edgeActivity(w http.ResponseWriter, r *http.Request, _ *account.Ca
 	if err := web.ReadJSON(w, r, &report); err != nil {
 		return err
 	}
+	if len(report.Activity) == 0 {
+		return hub.Errorf(hub.Invalid, "The body must have activity.")
+	}
 	if len(report.Activity) > routes.MaxActivities {
 		return hub.Errorf(hub.Invalid, "At most %d entries can be reported at once", routes.MaxActivities)
 	}
