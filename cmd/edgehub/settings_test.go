@@ -141,6 +141,8 @@ func TestMistakesGetOneLineThatSaysWhatToDo(t *testing.T) {
 		{[]string{"up", "now"}, "edgehub up --help"},
 		{[]string{"hub"}, "--etcd http://HOST:2379"},
 		{[]string{"edge"}, "--etcd http://HOST:2379"},
+		{[]string{"up", "--activity-interval", "1ms"}, "--activity-interval 60s"},
+		{[]string{"edge", "--etcd", "http://127.0.0.1:1", "--activity-interval", "-1s"}, "--activity-interval 60s"},
 		{[]string{"up", "--log-level", "loud"}, "debug, info, warn or error"},
 		{[]string{"up", "--config", "/no/such/file"}, "cannot read the configuration"},
 	} {

@@ -131,6 +131,9 @@ func (t *Traefik) settings() section {
 	if t.Plugin.PublicURL != "" {
 		s["publicURL"] = t.Plugin.PublicURL
 	}
+	if t.Plugin.ActivityInterval != "" {
+		s["activityInterval"] = t.Plugin.ActivityInterval
+	}
 	if len(t.Plugin.Hub) > 0 {
 		s["hub"] = t.Plugin.Hub
 	}
