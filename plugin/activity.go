@@ -45,7 +45,7 @@ func (a *activity) note(route *routes.Route, now int64) {
 	}
 	a.mu.Lock()
 	u := a.used[route.Prefix]
-	if u != nil && u.route.Gen == route.Gen {
+	if u != nil && u.route.Secret == route.Secret { // each start has its own
 		if now > u.at {
 			u.at = now
 		}
@@ -53,6 +53,13 @@ func (a *activity) note(route *routes.Route, now int64) {
 		a.used[route.Prefix] = &use{route: route, at: now}
 	}
 	a.mu.Unlock()
+}
+
+// noteUse notes a request to a route that may be use. It is apart from serveRoute because few requests come so far.
+func noteUse(s *shared, r *http.Request, f *found, now int64) {
+	if realUse(r, f.route.Prefix) {
+		s.activity.note(f.route, now)
+	}
 }
 
 // run reports until ctx ends, and once more then.

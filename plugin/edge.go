@@ -113,8 +113,8 @@ func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 		addSlash(w, path, withoutToken(r.URL.RawQuery))
 		return
 	}
-	if realUse(r, f.route.Prefix) {
-		s.activity.note(f.route, now)
+	if !plainGet || strings.Contains(r.Header.Get("Accept"), "text/html") { // not the reads of scripts, which are most requests
+		noteUse(s, r, f, now)
 	}
 	v := &visit{route: f.route, slash: f.slash, claims: p.who.claims, headers: p.headers, query: withoutToken(r.URL.RawQuery)}
 	if p.due <= now {

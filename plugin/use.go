@@ -14,17 +14,20 @@ import (
 // tab by itself: the load of a page or a download, or a request that changes something. What a script of a page reads is no
 // use. Neither is the opening of a WebSocket, which a tab does again by itself; what goes over it is (see realSocket).
 func realUse(r *http.Request, prefix string) bool {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return r.Method != http.MethodOptions && !byItself(below(r.URL.Path, prefix))
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return opensPage(r.Header)
 	}
-	// Browsers send Sec-Fetch-Mode over TLS and to the machine they run on. Others say by Accept that they open a page,
-	// which jQuery and htmx also do, but not without a header of their own.
-	if mode := r.Header["Sec-Fetch-Mode"]; len(mode) > 0 {
-		return mode[0] == "navigate"
+	return r.Method != http.MethodOptions && !byItself(below(r.URL.Path, prefix))
+}
+
+// opensPage reports whether a browser's address bar or a link asks. All browsers accept HTML then; most also say that they
+// navigate, but only over TLS and to the machine they run on. jQuery and htmx accept HTML too, and have headers of their own.
+func opensPage(h http.Header) bool {
+	if !strings.Contains(h.Get("Accept"), "text/html") || len(h["Upgrade"]) > 0 || len(h["X-Requested-With"]) > 0 || len(h["Hx-Request"]) > 0 {
+		return false
 	}
-	accept := r.Header["Accept"]
-	return len(accept) > 0 && strings.Contains(accept[0], "text/html") && len(r.Header["Upgrade"]) == 0 &&
-		len(r.Header["X-Requested-With"]) == 0 && len(r.Header["Hx-Request"]) == 0
+	mode := h.Get("Sec-Fetch-Mode")
+	return mode == "" || mode == "navigate"
 }
 
 // realSocket reports whether data on a WebSocket that r opens is use. Jupyter's events are not: the server sends one for each

@@ -23,9 +23,9 @@ func TestRealUse(t *testing.T) {
 		header       http.Header
 		want         bool
 	}{
-		{"a page over TLS", "GET", "lab", h("Sec-Fetch-Mode", "navigate", "Accept", "*/*"), true},
+		{"a page over TLS", "GET", "lab", h("Sec-Fetch-Mode", "navigate", "Accept", "text/html,*/*;q=0.8"), true},
 		{"a page without TLS", "GET", "tree", html, true},
-		{"a download", "GET", "files/x.csv?download=1", h("Sec-Fetch-Mode", "navigate"), true},
+		{"a download", "GET", "files/x.csv?download=1", h("Sec-Fetch-Mode", "navigate", "Accept", "text/html"), true},
 		{"a page that a script fetches", "GET", "lab", cors, false},
 		{"htmx", "GET", "status", h("Accept", "text/html, */*", "HX-Request", "true"), false},
 		{"jQuery", "GET", "status", h("Accept", "text/html, */*; q=0.01", "X-Requested-With", "XMLHttpRequest"), false},

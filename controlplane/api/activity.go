@@ -18,7 +18,7 @@ const (
 	// maxReports is how many reports of edges are worked on at once. Each makes a thousand reads, and anybody can send one.
 	maxReports = 4
 	// activityWrites is how many records one report writes at a time.
-	activityWrites = 8
+	activityWrites = 16
 )
 
 // edgeReport is what an edge sends.
