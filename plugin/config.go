@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/edgehub/edgehub/routes"
 )
@@ -39,11 +40,13 @@ type Config struct {
 	// StoppedStatus is what programs get at the address of a server that does not run: 424, or 503 as before JupyterHub
 	// 2.0. Default: 424.
 	StoppedStatus int `json:"stoppedStatus,omitempty" yaml:"stoppedStatus,omitempty"`
+	// ActivityInterval is how often the edge tells the control plane which servers are in use: 60s, 5m. "0": never.
+	ActivityInterval string `json:"activityInterval,omitempty" yaml:"activityInterval,omitempty"`
 }
 
 // CreateConfig returns the configuration that holds where an operator sets nothing.
 func CreateConfig() *Config {
-	return &Config{Prefix: routes.DefaultPrefix}
+	return &Config{Prefix: routes.DefaultPrefix, ActivityInterval: defaultActivityInterval.String()}
 }
 
 // settings are the checked form of a Config.
@@ -59,6 +62,9 @@ type settings struct {
 	targets      []netip.Prefix
 
 	stoppedStatus int
+
+	// activityEvery is how often activity is reported, zero for never.
+	activityEvery time.Duration
 }
 
 // address is where to dial: a host and port, or a unix socket.
@@ -104,6 +110,9 @@ func (c *Config) check() (*settings, error) {
 		}
 		s.targets = append(s.targets, p)
 	}
+	if s.activityEvery, err = parseInterval(c.ActivityInterval); err != nil {
+		return nil, fmt.Errorf("option activityInterval: %w", err)
+	}
 	if c.PublicURL != "" {
 		u, err := url.Parse(c.PublicURL)
 		if err != nil || routes.CheckTarget(c.PublicURL) != nil {
@@ -137,6 +146,18 @@ func (c *Config) unknown() string {
 		}
 	}
 	return first
+}
+
+// parseInterval reads how often activity is reported.
+func parseInterval(raw string) (time.Duration, error) {
+	if raw == "" {
+		return defaultActivityInterval, nil
+	}
+	d, err := time.ParseDuration(raw)
+	if err != nil || d < 0 || d > 0 && d < minActivityInterval {
+		return 0, fmt.Errorf("%s is neither a time like 60s, of 100ms or more, nor 0", clip(raw))
+	}
+	return d, nil
 }
 
 func parseAddresses(list []string) ([]*address, error) {

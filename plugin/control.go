@@ -127,32 +127,42 @@ func dialHub(ctx context.Context, a *address) (net.Conn, error) {
 // edgeToken posts a token to the control plane and returns the edge token that it answers, with the HTTP status; the
 // status is 0 if there was no answer.
 func (c *control) edgeToken(path, token string) (string, int) {
-	body, err := json.Marshal(map[string]string{"token": token})
-	if err != nil {
+	answer := &struct {
+		EdgeToken string `json:"edge_token"`
+	}{}
+	status := c.post(context.Background(), path, map[string]string{"token": token}, answer)
+	if status != http.StatusOK {
+		return "", status
+	}
+	if answer.EdgeToken == "" {
 		return "", 0
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), hubCallTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://hub"+path, bytes.NewReader(body))
+	return answer.EdgeToken, http.StatusOK
+}
+
+// post sends body to the control plane as JSON, reads what it answers into answer unless that is nil, and returns the HTTP
+// status. The status is 0 if there was no answer, or a good one that cannot be read.
+func (c *control) post(ctx context.Context, path string, body, answer any) int {
+	text, err := json.Marshal(body)
 	if err != nil {
-		return "", 0
+		return 0
+	}
+	ctx, cancel := context.WithTimeout(ctx, hubCallTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://hub"+path, bytes.NewReader(text))
+	if err != nil {
+		return 0
 	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := c.client.Do(req)
 	if err != nil {
 		c.shared.log.printf("control", "the control plane does not answer: %s", clip(err.Error()))
-		return "", 0
+		return 0
 	}
 	defer resp.Body.Close()
-	answer := struct {
-		EdgeToken string `json:"edge_token"`
-	}{}
-	err = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&answer)
-	if resp.StatusCode != http.StatusOK {
-		return "", resp.StatusCode
+	text, err = io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if resp.StatusCode == http.StatusOK && answer != nil && (err != nil || json.Unmarshal(text, answer) != nil) {
+		return 0
 	}
-	if err != nil || answer.EdgeToken == "" {
-		return "", 0
-	}
-	return answer.EdgeToken, http.StatusOK
+	return resp.StatusCode
 }

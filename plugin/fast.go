@@ -47,6 +47,7 @@ func newFast() *fast {
 	// have to be added to.
 	f.harmless["Connection"] = true
 	delete(f.harmless, "X-Forwarded-For")
+	delete(f.harmless, "Upgrade-Insecure-Requests") // a browser loads a page, which is use of the server (see realUse)
 	for _, names := range []map[string]bool{connectionOnly, unwelcome} {
 		for name := range names {
 			f.special[name] = true

@@ -57,6 +57,7 @@ func relay(ctx context.Context, s *shared, w http.ResponseWriter, r *http.Reques
 	}
 	defer client.Close()
 	defer closeWith(ctx, s, client)()
+	v.use = realSocket(r, v.route.Prefix)
 	join(s, v, client, server, fromClient, in)
 }
 
@@ -179,6 +180,9 @@ func copyStream(s *shared, v *visit, to, from net.Conn) {
 		}
 		if onlyControl(first[:n]) {
 			continue
+		}
+		if v.use {
+			s.activity.note(v.route, time.Now().Unix())
 		}
 		if !copyFor(s, to, from, lookEvery) {
 			return

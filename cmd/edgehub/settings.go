@@ -39,6 +39,8 @@ type settings struct {
 	PublicURL    string `yaml:"public_url"`
 	APIURL       string `yaml:"api_url"`
 	AdvertiseURL string `yaml:"advertise_url"`
+	// ActivityInterval is how often the front door reports which servers are in use, zero for never.
+	ActivityInterval time.Duration `yaml:"activity_interval"`
 	// Admin is the administrator of a new hub, AdminPasswordFile has their password.
 	Admin             string `yaml:"admin"`
 	AdminPasswordFile string `yaml:"admin_password_file"`
@@ -99,6 +101,8 @@ func (s *settings) flags(fs *pflag.FlagSet, names ...string) {
 			fs.StringVar(&s.APIURL, name, s.APIURL, "hub's API as users' servers reach it, `URL` (default: through the front door)")
 		case "advertise-url":
 			fs.StringVar(&s.AdvertiseURL, name, s.AdvertiseURL, "this hub as front doors reach it, `URL` (default: the address listened on)")
+		case "activity-interval":
+			fs.DurationVar(&s.ActivityInterval, name, s.ActivityInterval, "how often the front door reports which servers are in use, `TIME`; 0 for never")
 		case "admin":
 			fs.StringVar(&s.Admin, name, s.Admin, "administrator to create on a new hub, `NAME`; empty for none")
 		case "admin-password-file":
@@ -215,6 +219,14 @@ func (s *settings) load(file string) error {
 
 // goType is what the YAML library says of our types, which is nothing to operators.
 var goType = regexp.MustCompile(` in type main\.\w+`)
+
+// checkActivityInterval says what the plugin, which cannot refuse to start, would say only in the log.
+func (s *settings) checkActivityInterval() error {
+	if d := s.ActivityInterval; d < 0 || d > 0 && d < 100*time.Millisecond {
+		return fmt.Errorf("activity is reported every 100ms at most, not every %s. Use --activity-interval 60s, or 0 for never", d)
+	}
+	return nil
+}
 
 func (s *settings) logger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level

@@ -145,6 +145,8 @@ func TestMistakesGetOneLineThatSaysWhatToDo(t *testing.T) {
 		{[]string{"up", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--stopped-status", "404"}, "Use 424, or 503"},
 		{[]string{"up", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--hold-start", "6m"}, "5m0s at most"},
 		{[]string{"up", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--hold-start", "1500ms"}, "whole seconds"},
+		{[]string{"up", "--activity-interval", "1ms"}, "--activity-interval 60s"},
+		{[]string{"edge", "--etcd", "http://127.0.0.1:1", "--activity-interval", "-1s"}, "--activity-interval 60s"},
 		{[]string{"up", "--log-level", "loud"}, "debug, info, warn or error"},
 		{[]string{"up", "--config", "/no/such/file"}, "cannot read the configuration"},
 	} {

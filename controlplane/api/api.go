@@ -1,5 +1,5 @@
 // Package api serves JupyterHub's REST API below /hub/api: users, tokens, servers with progress, who the caller is, and the
-// two calls that edges make. One file per resource; the routes are the list in this file.
+// calls that edges make. One file per resource; the routes are the list in this file.
 //
 // Invariant: every route states the scopes that open it, and no handler runs before they are checked. A caller who lacks a
 // scope altogether gets 403; one who holds it, but not for this object, gets 404, whether or not the object exists.
@@ -33,12 +33,14 @@ type Options struct {
 // API is the REST API. Make one with New.
 type API struct {
 	Options
-	routes store.Table[routes.Route]
+	routes  store.Table[routes.Route]
+	reports chan struct{} // has a place for each report of an edge that is being read
 }
 
 // New returns the API's handler, for the paths below /hub/api.
 func New(opts Options) http.Handler {
-	a := &API{Options: opts, routes: store.NewTable[routes.Route](opts.Store, routes.RoutesTree, "route")}
+	a := &API{Options: opts, routes: store.NewTable[routes.Route](opts.Store, routes.RoutesTree, "route"),
+		reports: make(chan struct{}, maxReports)}
 	mux := http.NewServeMux()
 	adapter := web.Adapter{Log: opts.Log, WriteError: web.JSONError}
 	for _, rt := range a.table() {
@@ -95,6 +97,7 @@ func (a *API) table() []route {
 
 		{"POST /hub/api/edge/exchange", only(public), a.exchange},
 		{"POST /hub/api/edge/renew", only(public), a.renew},
+		{"POST /hub/api/edge/activity", only(public), a.edgeActivity},
 	}
 }
 

@@ -163,6 +163,8 @@ func TestEveryEndpoint(t *testing.T) {
 		{"nobody", "POST /hub/api/edge/exchange", `{}`, 400, "", "The body must have a token."},
 		{"nobody", "POST /hub/api/edge/renew", `{"token":"x"}`, 403, "", "The edge token is not valid."},
 		{"nobody", "POST /hub/api/edge/renew", "", 400, "", "The body must have a token."},
+		{"nobody", "POST /hub/api/edge/activity", `{"activity":[{"prefix":"/user/alice/","gen":1,"at":1,"mac":"x"}]}`, 200, `{"accepted":0,"ignored":1}`, ""},
+		{"nobody", "POST /hub/api/edge/activity", "", 400, "", "The body must have activity."},
 	} {
 		method, path, _ := strings.Cut(s.request, " ")
 		a := h.do(method, path, s.send, as(secrets[s.who]))

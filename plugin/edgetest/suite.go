@@ -40,6 +40,8 @@ func Run(t *testing.T, make Maker) {
 		{"who may not visit a server does not wait for it", heldForFew},
 		{"another etcd cluster", otherCluster},
 		{"unix sockets", unixSockets},
+		{"real use is reported", activity},
+		{"activity waits for the control plane", activityWaits},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, make) })
 	}

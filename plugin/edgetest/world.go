@@ -28,6 +28,8 @@ type Options struct {
 	PublicURL string
 	// StoppedStatus is 0 for the edge's own choice.
 	StoppedStatus int
+	// ActivityInterval is how often activity is reported; empty for the edge's own default.
+	ActivityInterval string
 }
 
 // Maker makes an edge that stops when the test ends.
@@ -290,6 +292,8 @@ type Hub struct {
 	exchange func(token string) (edgeToken string, status int)
 	renew    func(token string) (edgeToken string, status int)
 	calls    map[string]int // by path
+	away     bool           // answers reports of activity with 503
+	activity []routes.Activity
 }
 
 func newHub(t testing.TB) *Hub {
@@ -347,6 +351,10 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(r.URL.Path, "/hub/api/edge/") {
 		w.Header().Add("Set-Cookie", "edgehub-session=from-the-hub; Path=/hub/")
 		_ = json.NewEncoder(w).Encode(Seen{Server: "hub", Method: r.Method, Target: r.RequestURI, Host: r.Host, Header: r.Header})
+		return
+	}
+	if r.URL.Path == "/hub/api/edge/activity" {
+		h.takeActivity(w, r)
 		return
 	}
 	in := struct{ Token string }{}
