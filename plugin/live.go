@@ -23,7 +23,7 @@ type visit struct {
 	query   string         // what is forwarded
 	refresh string         // a Set-Cookie header that gives the visitor a newer edge token, or empty
 
-	use     bool           // what goes over its WebSocket is use of the server
+	use bool // what goes over its WebSocket is use of the server
 
 	cancel context.CancelFunc
 	cut    bool // guarded by live.mu

@@ -129,7 +129,7 @@ func activityWaits(t *testing.T, make Maker) {
 	second.Gen, second.Secret = 2, Secret+"2"
 	w.PutRoute(second)
 	w.Delete(routes.RouteKey(w.Prefix, "/user/marker/"))
-	w.Eventually("the change arrives", func() bool { return w.Get("marker", "/user/marker/").Status == 503 })
+	w.Eventually("the change arrives", func() bool { return w.Get("marker", "/user/marker/").Status == 424 })
 	w.Hub.SetAway(true)
 	w.serveHub(addr)
 	w.Eventually("the control plane refuses reports", func() bool { return w.Hub.Calls("/hub/api/edge/activity") > 1 })
