@@ -99,12 +99,12 @@ func (l *live) concerned(c *change) []*visit {
 			list = append(list, v)
 		}
 	}
-	if !c.revokes() {
+	if !c.revokes() && !c.keys {
 		return list
 	}
 	for _, set := range l.byPrefix {
 		for v := range set {
-			if v.claims != nil && (c.sessions[v.claims.Session] || c.tokens[v.claims.Token] || c.users[v.claims.UserID]) {
+			if v.claims != nil && (c.keys || c.sessions[v.claims.Session] || c.tokens[v.claims.Token] || c.users[v.claims.UserID]) {
 				list = append(list, v)
 			}
 		}

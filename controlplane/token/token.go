@@ -26,7 +26,7 @@ const revokedFor = (routes.TokenLife + 2*routes.Leeway) * time.Second
 // lastUseEvery is how often the last use of a token is written at most.
 const lastUseEvery = time.Minute
 
-// Service is the token service of one hub. It is safe for concurrent use and keeps no state but the signing key.
+// Service is the token service of one hub. It is safe for concurrent use and keeps no state.
 type Service struct {
 	store    *store.Store
 	tokens   store.Table[hub.Token]
