@@ -84,7 +84,7 @@ func newPass(s *shared, w http.ResponseWriter, r *http.Request, f *found, key st
 		p.headers["Cookie"] = cookies
 	}
 	if bearer != "" {
-		p.headers["Authorization"] = []string{"token " + bearer}
+		present(p.headers, f.route, p.who.claims, bearer)
 	}
 	until := now + passLife
 	if c := p.who.claims; c != nil && c.Expires+routes.Leeway < until {
@@ -124,7 +124,7 @@ func bearerFor(s *shared, route *routes.Route, c *routes.Claims, now int64) (str
 	switch route.Auth {
 	case routes.AuthSecret:
 		return route.Secret, nil
-	case routes.AuthTicket:
+	case routes.AuthTicket, routes.AuthHeaders:
 		return ticketFor(s, route, c, now)
 	}
 	return "", nil

@@ -36,6 +36,9 @@ const (
 	ScopeAccess  = "access:servers"
 )
 
+// ServiceID is how the UserID of a service begins, which is no id of a user.
+const ServiceID = "service/"
+
 // Claims are what an edge token says about its bearer (RFC 7519 names where there are some).
 type Claims struct {
 	Issuer   string `json:"iss"` // the hub's id

@@ -166,7 +166,7 @@ func (a *Accounts) EdgeToken(ctx context.Context, c *Caller) (string, time.Durat
 			claims.IssuedAt = c.User.TokensAfter + 1
 		}
 	} else {
-		claims.UserID = "service/" + c.Service
+		claims.UserID = routes.ServiceID + c.Service
 	}
 	var end time.Time
 	if c.Session != nil {
