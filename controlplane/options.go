@@ -9,6 +9,7 @@ import (
 
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/spawn/local"
+	"github.com/edgehub/edgehub/controlplane/token"
 )
 
 // Options configure one replica of the control plane.
@@ -29,6 +30,8 @@ type Options struct {
 	AdminPassword func() (string, error)
 	// BootstrapToken, if not empty, is made the API token of the admin service "bootstrap".
 	BootstrapToken string
+	// RotateKeysEvery is how old a signing key gets before a new one is published. Zero is for ever.
+	RotateKeysEvery time.Duration
 	// CleanupServers stops all servers when the replica ends in an orderly way, JupyterHub's cleanup_servers.
 	CleanupServers bool
 	StartTimeout   time.Duration
@@ -45,6 +48,9 @@ func (o *Options) validate() error {
 		return err
 	}
 	if err := CheckPublicURL(o.PublicURL); err != nil {
+		return err
+	}
+	if err := token.CheckKeyAge(o.RotateKeysEvery); err != nil {
 		return err
 	}
 	if o.PublicURL != "" {

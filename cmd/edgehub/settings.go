@@ -46,6 +46,11 @@ type settings struct {
 	BootstrapTokenFile string `yaml:"bootstrap_token_file"`
 	// CleanupServers stops users' servers when the hub ends.
 	CleanupServers bool `yaml:"cleanup_servers"`
+	// RotateKeysEvery is how old a signing key gets.
+	RotateKeysEvery time.Duration `yaml:"rotate_keys_every"`
+	// URL and TokenFile are for the commands that talk to a running hub: where it is, and an API token for it.
+	URL       string `yaml:"url"`
+	TokenFile string `yaml:"token_file"`
 	// LogLevel is debug, info, warn or error.
 	LogLevel string          `yaml:"log_level"`
 	Spawner  spawnerSettings `yaml:"spawner"`
@@ -103,6 +108,12 @@ func (s *settings) flags(fs *pflag.FlagSet, names ...string) {
 			fs.StringVar(&s.BootstrapTokenFile, name, s.BootstrapTokenFile, "`FILE` with an API token that gets all rights, for automation")
 		case "cleanup-servers":
 			fs.BoolVar(&s.CleanupServers, name, s.CleanupServers, "stop users' servers when the hub is stopped")
+		case "rotate-keys-every":
+			fs.DurationVar(&s.RotateKeysEvery, name, s.RotateKeysEvery, "replace the key that signs edge tokens when it is this old, `TIME` like 720h; 0 for never")
+		case "url":
+			fs.StringVar(&s.URL, name, s.URL, "the hub as you reach it, `URL` http://HOST:PORT or https://HOST")
+		case "token-file":
+			fs.StringVar(&s.TokenFile, name, s.TokenFile, "`FILE` with an API token of an administrator")
 		case "log-level":
 			fs.StringVar(&s.LogLevel, name, s.LogLevel, "how much to log, `LEVEL` debug, info, warn or error")
 		case "config":

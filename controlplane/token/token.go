@@ -2,7 +2,8 @@
 // to verify and refuse them. It decides nothing about rights.
 //
 // Invariants: a secret is stored only as its SHA-256, which is also its key, so finding one costs one read whatever
-// their number. Whatever ends a token or a session writes its revocation in the same transaction. Nothing that edges
+// their number. Whatever ends a token or a session writes its revocation in the same transaction, or, for all sessions at
+// once, begins a new epoch. Nothing that edges
 // can read helps to sign in.
 package token
 
