@@ -23,7 +23,7 @@ func (a *API) rotateKeys(w http.ResponseWriter, r *http.Request, c *account.Call
 	var body struct {
 		Emergency bool `json:"emergency"`
 	}
-	if err := web.ReadJSON(w, r, &body); err != nil {
+	if err := readKnown(w, r, &body, "emergency"); err != nil {
 		return err
 	}
 	if body.Emergency {

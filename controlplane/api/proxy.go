@@ -61,7 +61,10 @@ func proxyEntry(r routes.Route, used map[string]any) map[string]any {
 }
 
 // syncProxy is JupyterHub's way to make a proxy look at the hub's routes again. Edges always do.
-func (a *API) syncProxy(w http.ResponseWriter, _ *http.Request, _ *account.Caller) error {
+func (a *API) syncProxy(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
+	if err := readKnown(w, r, &struct{}{}); err != nil {
+		return err
+	}
 	w.WriteHeader(http.StatusOK)
 	return nil
 }

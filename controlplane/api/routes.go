@@ -60,7 +60,7 @@ func (a *API) putRoute(w http.ResponseWriter, r *http.Request, _ *account.Caller
 		return err
 	}
 	var body routeBody
-	if err := web.ReadJSON(w, r, &body); err != nil {
+	if err := readKnown(w, r, &body, "target", "auth", "secret", "users", "groups"); err != nil {
 		return err
 	}
 	rec, err := a.routeOf(r.Context(), prefix, body)
