@@ -197,7 +197,7 @@ type slowLink struct {
 }
 
 func newSlowLink(f fixture) *slowLink {
-	dir, err := os.MkdirTemp("", "link-") //nolint:usetesting // t.TempDir can be too long for a Unix socket
+	dir, err := os.MkdirTemp("", "link-") // t.TempDir can be too long for a Unix socket
 	f.must("MkdirTemp", err)
 	f.t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "s")

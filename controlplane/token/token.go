@@ -1,10 +1,9 @@
 // Package token issues, finds and revokes API tokens, browser sessions and edge tokens, and publishes what edges need
 // to verify and refuse them. It decides nothing about rights.
 //
-// Invariants: a secret is stored only as its SHA-256, which is also its key, so finding one costs one read whatever
+// Invariants: a secret is stored only as its SHA-256, which is also its key, so finding one costs the same whatever
 // their number. Whatever ends a token or a session writes its revocation in the same transaction, or, for all sessions at
-// once, begins a new epoch. Nothing that edges
-// can read helps to sign in.
+// once, begins a new epoch. Nothing that edges can read helps to sign in.
 package token
 
 import (
