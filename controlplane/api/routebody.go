@@ -15,6 +15,7 @@ const (
 	minSecret    = 16
 	maxSecret    = 256
 	maxTargetLen = 500
+	maxGroupLen  = 255
 )
 
 // routeBody is a route as a client describes it.
@@ -68,8 +69,10 @@ func (b *routeBody) check(auth string) error {
 	if len(b.Users)+len(b.Groups) > maxListed {
 		return hub.Errorf(hub.Invalid, "At most %d users and groups can be listed. Put people into a group.", maxListed)
 	}
-	if slices.Contains(b.Groups, "") {
-		return hub.Errorf(hub.Invalid, "A group has no name.")
+	for _, g := range b.Groups {
+		if g == "" || len(g) > maxGroupLen {
+			return hub.Errorf(hub.Invalid, "The name of a group must have 1 to %d bytes.", maxGroupLen)
+		}
 	}
 	switch auth {
 	case routes.AuthNone:
