@@ -101,7 +101,7 @@ func (l *live) concerned(c *change) []*visit {
 			list = append(list, v)
 		}
 	}
-	if !c.revokes() {
+	if !c.revokes() && !c.keys {
 		return list
 	}
 	for _, set := range l.byPrefix {
@@ -114,9 +114,9 @@ func (l *live) concerned(c *change) []*visit {
 	return list
 }
 
-// concerns reports whether a revocation in c may be that of a visitor.
+// concerns reports whether a revocation in c, or a new epoch of the keys, may be that of a visitor.
 func concerns(c *change, claims *routes.Claims) bool {
-	return claims != nil && (c.sessions[claims.Session] || c.tokens[claims.Token] || c.users[claims.UserID])
+	return claims != nil && (c.keys || c.sessions[claims.Session] || c.tokens[claims.Token] || c.users[claims.UserID])
 }
 
 // review ends those of list that s no longer admits, and returns how many.

@@ -52,6 +52,11 @@ type settings struct {
 	HoldStart time.Duration `yaml:"hold_start"`
 	// StoppedStatus is what programs get at the address of a stopped server: 424 or 503.
 	StoppedStatus int `yaml:"stopped_status"`
+	// RotateKeysEvery is how old a signing key gets.
+	RotateKeysEvery time.Duration `yaml:"rotate_keys_every"`
+	// URL and TokenFile are for the commands that talk to a running hub: where it is, and an API token for it.
+	URL       string `yaml:"url"`
+	TokenFile string `yaml:"token_file"`
 	// LogLevel is debug, info, warn or error.
 	LogLevel string          `yaml:"log_level"`
 	Spawner  spawnerSettings `yaml:"spawner"`
@@ -115,6 +120,12 @@ func (s *settings) flags(fs *pflag.FlagSet, names ...string) {
 			fs.DurationVar(&s.HoldStart, name, s.HoldStart, "how long programs' requests wait for a server that starts, `TIME` like 30s; 0 for not at all")
 		case "stopped-status":
 			fs.IntVar(&s.StoppedStatus, name, s.StoppedStatus, "`CODE` that programs get from a server that does not run, 424 or 503")
+		case "rotate-keys-every":
+			fs.DurationVar(&s.RotateKeysEvery, name, s.RotateKeysEvery, "replace the key that signs edge tokens when it is this old, `TIME` like 720h; 0 for never")
+		case "url":
+			fs.StringVar(&s.URL, name, s.URL, "the hub as you reach it, `URL` http://HOST:PORT or https://HOST")
+		case "token-file":
+			fs.StringVar(&s.TokenFile, name, s.TokenFile, "`FILE` with an API token of an administrator")
 		case "log-level":
 			fs.StringVar(&s.LogLevel, name, s.LogLevel, "how much to log, `LEVEL` debug, info, warn or error")
 		case "config":

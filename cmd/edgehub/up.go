@@ -31,7 +31,7 @@ const startTime = 60 * time.Second
 func upCommand() *cobra.Command {
 	defaults := settings{Listen: "127.0.0.1:8000", Data: defaultData(), Edge: "embedded", Prefix: routes.DefaultPrefix,
 		ActivityInterval: time.Minute, Admin: "admin", CleanupServers: true, StoppedStatus: http.StatusFailedDependency,
-		LogLevel: "warn"}
+		RotateKeysEvery: keyAge, LogLevel: "warn"}
 	return command(&cobra.Command{
 		Use:   "up",
 		Short: "Run a whole hub on this machine",
@@ -41,7 +41,8 @@ are processes of this machine. Everything is stored below --data, and is there a
 On a new hub the administrator gets a generated password, which is printed and kept in --data.`,
 		Example: "  edgehub up\n  edgehub up --listen 0.0.0.0:8000 --data /var/lib/edgehub\n  edgehub up --edge=traefik",
 	}, defaults, []string{"listen", "data", "edge", "traefik", "public-url", "api-url", "activity-interval", "admin",
-		"admin-password-file", "bootstrap-token-file", "cleanup-servers", "hold-start", "stopped-status"}, func(cmd *cobra.Command, s settings) error {
+		"admin-password-file", "bootstrap-token-file", "cleanup-servers", "hold-start", "rotate-keys-every",
+		"stopped-status"}, func(cmd *cobra.Command, s settings) error {
 		log, err := s.logger(cmd.ErrOrStderr())
 		if err != nil {
 			return err

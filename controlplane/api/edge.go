@@ -36,7 +36,7 @@ func (a *API) exchange(w http.ResponseWriter, r *http.Request, _ *account.Caller
 	if err != nil {
 		return err
 	}
-	return a.writeEdgeToken(w, c)
+	return a.writeEdgeToken(w, r, c)
 }
 
 // renew gives an edge a fresh edge token for one that is past half of its life, if the session behind it still is.
@@ -45,7 +45,7 @@ func (a *API) renew(w http.ResponseWriter, r *http.Request, _ *account.Caller) e
 	if err != nil {
 		return err
 	}
-	claims, err := a.Tokens.OpenEdgeToken(old)
+	claims, err := a.Tokens.OpenEdgeToken(r.Context(), old)
 	if err != nil {
 		return err
 	}
@@ -53,11 +53,11 @@ func (a *API) renew(w http.ResponseWriter, r *http.Request, _ *account.Caller) e
 	if err != nil {
 		return err
 	}
-	return a.writeEdgeToken(w, c)
+	return a.writeEdgeToken(w, r, c)
 }
 
-func (a *API) writeEdgeToken(w http.ResponseWriter, c *account.Caller) error {
-	token, life, err := a.Accounts.EdgeToken(c)
+func (a *API) writeEdgeToken(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
+	token, life, err := a.Accounts.EdgeToken(r.Context(), c)
 	if err != nil {
 		return err
 	}

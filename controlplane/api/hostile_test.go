@@ -35,10 +35,10 @@ func TestHostileBodies(t *testing.T) {
 	}
 	for _, rt := range (&API{}).table() {
 		method, path, _ := strings.Cut(rt.pattern, " ")
-		if method != "POST" && method != "PATCH" {
+		if method != "POST" && method != "PATCH" && method != "PUT" {
 			continue
 		}
-		path = strings.NewReplacer("{user}", "alice", "{server}", "srv").Replace(path)
+		path = strings.NewReplacer("{user}", "alice", "{server}", "srv", "{prefix...}", "dash/").Replace(path)
 		if rt.pattern == "POST /hub/api/users/{user}" {
 			path = "/hub/api/users/carol"
 		}

@@ -18,6 +18,7 @@ const (
 	UserSession = "user-sessions/"
 	Secrets     = "secrets/"
 	Members     = "members/"
+	HandRoutes  = "hand-routes/"
 )
 
 // ID joins the parts of a record's identity into one string, so that different parts never give the same one.

@@ -250,6 +250,9 @@ func (w *World) Addr() string { return host(w.front) }
 // HubAddr is where the front door finds the hub.
 func (w *World) HubAddr() string { return host(w.hub) }
 
+// TokenFile holds AdminToken.
+func (w *World) TokenFile() string { return w.file("token") }
+
 // Edge is the kind of front door.
 func (w *World) Edge() Edge { return w.edge }
 
