@@ -27,8 +27,8 @@ func Part(ctx context.Context, args []string, in io.Reader, out io.Writer) error
 		return errors.New("name a part")
 	}
 	switch name, args := args[0], args[1:]; {
-	case name == "backend":
-		return serve(ctx, out, backend())
+	case name == "backend" && len(args) == 1:
+		return serve(ctx, out, backend(args[0]))
 	case name == "auth":
 		return serve(ctx, out, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-User", "user") }))
 	case name == "load":
@@ -54,10 +54,15 @@ func serve(ctx context.Context, out io.Writer, h http.Handler) error {
 	return srv.Serve(l)
 }
 
-// backend is a user server that answers 1 KB of JSON with the headers of a Jupyter server, and echoes WebSocket messages.
-func backend() http.Handler {
-	body := []byte(`{"name":"` + strings.Repeat("x", bodySize-len(`{"name":""}`)) + `"}`)
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+// backend is a user server that answers 1 KB of JSON, in which its name is, with the headers of a Jupyter server, and echoes WebSocket messages.
+func backend(name string) http.Handler {
+	start := `{"server":"` + name + `","padding":"`
+	body := []byte(start + strings.Repeat("x", bodySize-len(start)-len(`"}`)) + `"}`)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			echoSocket(w, r)
+			return
+		}
 		h := w.Header()
 		h.Set("Server", "TornadoServer/6.5")
 		h.Set("Content-Type", "application/json")

@@ -42,7 +42,9 @@ func startProcess(ctx context.Context, name, dir string, args ...string) (*proce
 // startPart starts this program as one of its parts, talks to it through its standard input and output, and returns its
 // first line, which says where it listens.
 func (w *world) startPart(ctx context.Context, name string, args ...string) (*process, string, error) {
-	p := &process{name: name, log: filepath.Join(w.dir, name+".log"), cmd: exec.Command(w.opts.Program, append([]string{"bench", "part", name}, args...)...)}
+	w.started++
+	p := &process{name: name, log: filepath.Join(w.dir, fmt.Sprintf("%s-%d.log", name, w.started)),
+		cmd: exec.Command(w.opts.Program, append([]string{"bench", "part", name}, args...)...)}
 	p.cmd.Env = []string{}
 	if err := p.start(ctx, true); err != nil {
 		return nil, "", err

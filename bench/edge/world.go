@@ -19,8 +19,6 @@ import (
 const (
 	hubID = "bench"
 	kid   = "bench"
-	// activeUsers are the users that the client plays, spread evenly over all routes.
-	activeUsers = 200
 	// batch is how many routes one transaction writes; etcd takes 128 operations.
 	batch = 100
 )
@@ -34,6 +32,7 @@ type world struct {
 	client  *clientv3.Client
 	backend string // address of the user server
 	load    *process
+	started int    // parts, to tell their logs apart
 	traefik string // programs of others
 	chp     string
 }
@@ -58,7 +57,7 @@ func (w *world) start(ctx context.Context) error {
 		return err
 	}
 	w.key = key
-	if _, w.backend, err = w.startPart(ctx, "backend"); err != nil {
+	if _, w.backend, err = w.startPart(ctx, "backend", "one"); err != nil {
 		return err
 	}
 	if _, w.etcd, err = w.startPart(ctx, "etcd", w.dir); err != nil {
@@ -130,9 +129,6 @@ func (w *world) putBatch(ctx context.Context, from, to int) error {
 }
 
 func userName(i int) string { return fmt.Sprintf("user-%06d", i) }
-
-// active is the i-th of the users that the client plays.
-func (w *world) active(i int) string { return userName(i * (w.opts.Routes / activeUsers)) }
 
 // route is the record of a user's server as the hub writes it.
 func (w *world) route(user string) *routes.Route {
