@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sync/errgroup"
@@ -71,7 +72,7 @@ func (w *world) tryEtcdProvider(ctx context.Context, s *side) (err error) {
 	}
 	static["providers"] = section{
 		"providersThrottleDuration": "0s",
-		"etcd":                      section{"endpoints": []string{w.etcd}, "rootKey": kvRoot},
+		"etcd":                      section{"endpoints": []string{strings.TrimPrefix(w.etcd, "http://")}, "rootKey": kvRoot},
 	}
 	file := filepath.Join(dir, "traefik.yml")
 	if err := writeConfig(file, static); err != nil {

@@ -10,10 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"path/filepath"
 	"strings"
 
-	"github.com/edgehub/edgehub/controlplane/etcd"
 	"github.com/edgehub/edgehub/controlplane/front"
 	"github.com/edgehub/edgehub/routes"
 )
@@ -88,17 +86,6 @@ func runLoad(in io.Reader, out io.Writer) error {
 			return err
 		}
 	}
-}
-
-func runEtcd(ctx context.Context, dir string, out io.Writer) error {
-	s, err := etcd.Start(ctx, filepath.Join(dir, "etcd"), filepath.Join(dir, "etcd.sock"), filepath.Join(dir, "etcd-server.log"))
-	if err != nil {
-		return err
-	}
-	defer s.Stop()
-	_, _ = fmt.Fprintln(out, s.Endpoint())
-	<-ctx.Done()
-	return nil
 }
 
 // runEdge is `edgehub edge` with its inside open to profiles, on a second port.

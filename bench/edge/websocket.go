@@ -92,10 +92,10 @@ func (s *side) idle(ctx context.Context, r *report) error {
 	return s.open(ctx, 0)
 }
 
-// open opens n WebSockets through the side and closes all others of the client.
+// open opens n WebSockets through the side, has each carry a few messages, and closes all others of the client.
 func (s *side) open(ctx context.Context, n int) error {
 	o := &outcome{}
-	if err := s.w.load.ask(ctx, &job{Addr: s.addr, Connections: n, Sockets: true}, o); err != nil {
+	if err := s.w.load.ask(ctx, &job{Addr: s.addr, Seconds: 0.2, Connections: n, Sockets: true}, o); err != nil {
 		return err
 	}
 	if o.Error != "" {
