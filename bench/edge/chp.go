@@ -60,7 +60,7 @@ func (w *world) startCHP(ctx context.Context, s *side) (err error) {
 	}
 	host, port, _ := strings.Cut(s.addr, ":")
 	apiHost, apiPort, _ := strings.Cut(api, ":")
-	s.proxy, err = startProcess(ctx, "chp", w.dir, w.chp, "--ip", host, "--port", port, "--api-ip", apiHost, "--api-port", apiPort,
+	s.proxy, err = w.startProcess(ctx, "chp", w.dir, w.opts.chp, "--ip", host, "--port", port, "--api-ip", apiHost, "--api-port", apiPort,
 		"--default-target", "http://127.0.0.1:9", "--log-level", "error")
 	if err != nil {
 		return err

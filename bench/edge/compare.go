@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 )
 
@@ -16,7 +15,10 @@ func Compare(ctx context.Context, o Options) error {
 	if err := o.check(Sides...); err != nil {
 		return err
 	}
-	o.inside = o.Profile != ""
+	o.inside = o.inside || o.Profile != ""
+	if o.profileTime == 0 {
+		o.profileTime = 10 * time.Second
+	}
 	var all []*Result
 	err := inWorld(ctx, &o, func(ctx context.Context, w *world) error {
 		sides, err := w.startSides(ctx)
@@ -36,7 +38,7 @@ func Compare(ctx context.Context, o Options) error {
 func (w *world) startSides(ctx context.Context) ([]*side, error) {
 	sides := []*side{}
 	for _, name := range Sides {
-		if !w.opts.wants(name) || name == CHP && w.chp == "" {
+		if !w.opts.wants(name) || name == CHP && w.opts.chp == "" {
 			continue
 		}
 		s, err := w.startSide(ctx, name)
@@ -46,27 +48,6 @@ func (w *world) startSides(ctx context.Context) ([]*side, error) {
 		sides = append(sides, s)
 	}
 	return sides, nil
-}
-
-// findPrograms finds the programs of others. Only configurable-http-proxy may be missing, unless it was asked for.
-func (w *world) findPrograms(ctx context.Context) (err error) {
-	if w.opts.wants(Plain) || w.opts.wants(ForwardAuth) || w.opts.wants(Plugin) || slices.Contains(w.opts.Sides, EtcdProvider) {
-		if w.traefik, err = findTraefik(w.opts.Traefik); err != nil {
-			return err
-		}
-	}
-	if !w.opts.wants(CHP) {
-		return nil
-	}
-	w.chp, err = w.opts.findCHP(ctx)
-	if err == nil {
-		return nil
-	}
-	if len(w.opts.Sides) > 0 || ctx.Err() != nil {
-		return fmt.Errorf("no configurable-http-proxy: %w. Leave chp out of --sides", err)
-	}
-	w.opts.say("left out: chp (%s)", err)
-	return nil
 }
 
 // compare runs the rounds and sums them up.

@@ -78,7 +78,7 @@ func (w *world) tryEtcdProvider(ctx context.Context, s *side) (err error) {
 	if err := writeConfig(file, static); err != nil {
 		return err
 	}
-	if s.proxy, err = startProcess(ctx, "traefik", dir, w.traefik, "--configFile="+file); err != nil {
+	if s.proxy, err = w.startProcess(ctx, "traefik", dir, w.opts.Traefik, "--configFile="+file); err != nil {
 		return err
 	}
 	return w.await(ctx, s)

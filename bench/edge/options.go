@@ -50,8 +50,14 @@ type Options struct {
 	sockets bool
 	// throttle is Traefik's providersThrottleDuration; empty: its own.
 	throttle string
+	// profileTime is how long a processor profile is taken.
+	profileTime time.Duration
 	// inside makes the proxies show profiles.
 	inside bool
+	// chp is the configurable-http-proxy program; empty: there is none.
+	chp string
+	// temp is where the run keeps its files; empty: the system's folder for that.
+	temp string
 	// Program is this program's file.
 	Program string
 	// Out gets the results, Progress what happens meanwhile.

@@ -12,20 +12,17 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// profileTime is how long a processor profile is taken.
-const profileTime = 10 * time.Second
-
 // profile saves SIDE.cpu.pprof, taken while the client is at work, and SIDE.heap.pprof and SIDE.allocs.pprof after that.
 func (s *side) profile(ctx context.Context) error {
 	o := s.w.opts
 	o.say("profiling %s", s.name)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		_, err := s.drive(ctx, profileTime+time.Second)
+		_, err := s.drive(ctx, o.profileTime+time.Second)
 		return err
 	})
 	group.Go(func() error {
-		return s.save(ctx, fmt.Sprintf("profile?seconds=%d", int(profileTime.Seconds())), filepath.Join(o.Profile, s.name+".cpu.pprof"))
+		return s.save(ctx, fmt.Sprintf("profile?seconds=%d", int(o.profileTime.Seconds())), filepath.Join(o.Profile, s.name+".cpu.pprof"))
 	})
 	if err := group.Wait(); err != nil {
 		return err

@@ -61,9 +61,17 @@ func (r *report) print() error {
 	t := tabwriter.NewWriter(r.opts.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "side\troutes\twhat\tresult\tgoal\t\t")
 	for _, f := range r.figures {
-		fmt.Fprintf(t, "%s\t%d\t%s\t%.4g %s\t%s\t%s\t\n", f.Side, f.Routes, f.What, f.Value, f.Unit, f.verdict(), f.Note)
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s %s\t%s\t%s\t\n", f.Side, f.Routes, f.What, short(f.Value), f.Unit, f.verdict(), f.Note)
 	}
 	return t.Flush()
+}
+
+// short is a figure for people: three digits, or all of a larger whole number.
+func short(v float64) string {
+	if v >= 1000 || v <= -1000 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
 }
 
 // verdict is the goal and whether it is met.
@@ -91,14 +99,13 @@ func inWorld(ctx context.Context, o *Options, f func(context.Context, *world) er
 	// Everything that was started ends with this context.
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	if err := o.findPrograms(ctx); err != nil {
+		return err
+	}
 	w, err := newWorld(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer w.close()
-	defer stop()
-	if err := w.findPrograms(ctx); err != nil {
-		return err
-	}
 	return f(ctx, w)
 }

@@ -76,7 +76,7 @@ func (w *world) startEmbedded(ctx context.Context, s *side) (err error) {
 	if s.addr, err = freeAddr(); err != nil {
 		return err
 	}
-	s.proxy, err = startProcess(ctx, s.name, w.dir, w.opts.Program, "edge", "--etcd", w.etcd, "--listen", s.addr, "--log-level", "error")
+	s.proxy, err = w.startProcess(ctx, s.name, w.dir, w.opts.Program, "edge", "--etcd", w.etcd, "--listen", s.addr, "--log-level", "error")
 	return err
 }
 

@@ -70,7 +70,7 @@ func (w *world) startTraefik(ctx context.Context, s *side) (err error) {
 	if err := writeConfig(filepath.Join(dir, "traefik.yml"), static); err != nil {
 		return err
 	}
-	s.proxy, err = startProcess(ctx, "traefik", dir, w.traefik, "--configFile="+filepath.Join(dir, "traefik.yml"))
+	s.proxy, err = w.startProcess(ctx, "traefik", dir, w.opts.Traefik, "--configFile="+filepath.Join(dir, "traefik.yml"))
 	return err
 }
 

@@ -32,14 +32,13 @@ type world struct {
 	client  *clientv3.Client
 	backend string // address of the user server
 	load    *process
-	started int    // parts, to tell their logs apart
-	traefik string // programs of others
-	chp     string
+	// processes are all that were started, also those that have ended.
+	processes []*process
 }
 
 // newWorld starts what all sides share. The processes end with ctx; close removes the rest.
 func newWorld(ctx context.Context, o *Options) (*world, error) {
-	dir, err := os.MkdirTemp("", "edgehub-bench-")
+	dir, err := os.MkdirTemp(o.temp, "edgehub-bench-")
 	if err != nil {
 		return nil, err
 	}
@@ -77,18 +76,15 @@ func (w *world) start(ctx context.Context) error {
 	return w.putRoutes(ctx, 0, w.opts.Routes)
 }
 
-// close removes everything that is left when the processes have been told to end.
+// close ends all processes and removes their files.
 func (w *world) close() {
 	if w.client != nil {
 		_ = w.client.Close()
 	}
-	// A process that is still ending may write into the folder once more.
-	for range 50 {
-		if os.RemoveAll(w.dir) == nil {
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
+	for _, p := range w.processes {
+		p.stop()
 	}
+	_ = os.RemoveAll(w.dir)
 }
 
 // put writes one record; when it returns, etcd has acknowledged it.
