@@ -142,8 +142,11 @@ func TestOptionsAreCheckedBeforeAnythingStarts(t *testing.T) {
 func TestAMissingTraefikSaysWhereItWasLookedFor(t *testing.T) {
 	t.Setenv("PATH", "")
 	t.Setenv("EDGEHUB_CACHE", "/no/such/cache")
-	if _, err := findTraefik(""); err == nil || !strings.Contains(err.Error(), "/no/such/cache/traefik/bin") || !strings.Contains(err.Error(), "--traefik FILE") {
-		t.Errorf("got %v", err)
+	_, err := findTraefik("")
+	for _, want := range []string{"/no/such/cache/traefik/bin", "--traefik FILE"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want an error with %q", err, want)
+		}
 	}
 }
 

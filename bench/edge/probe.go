@@ -9,10 +9,13 @@ import (
 // giveUp is how long a change may take.
 const giveUp = 2 * time.Minute
 
+// judge tells a right answer from one that is not right yet.
+type judge = func(status int, text []byte) bool
+
 // awaitAnswer sends a request again and again until the answer is right, and returns how long after since that was. The
 // pause between two requests is a twentieth of the time that has passed: the figure is at most so much too long, and a
 // slow side is not drowned in requests.
-func awaitAnswer(ctx context.Context, c *conn, request string, since time.Time, right func(status int, text []byte) bool) (time.Duration, error) {
+func awaitAnswer(ctx context.Context, c *conn, request string, since time.Time, right judge) (time.Duration, error) {
 	for {
 		status, text, err := c.fetch([]byte(request))
 		if err != nil {

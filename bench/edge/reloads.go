@@ -70,7 +70,8 @@ func (w *world) reloadsOf(ctx context.Context, name string, r *report) error {
 	if err != nil {
 		return err
 	}
-	note := fmt.Sprintf("%d reloads in %.1f s, %d requests, %d messages over %d sockets", w.opts.Count, took.Seconds(), t.requests, t.messages, w.opts.Connections)
+	note := fmt.Sprintf("%d reloads in %.1f s, %d requests, %d messages over %d sockets",
+		w.opts.Count, took.Seconds(), t.requests, t.messages, w.opts.Connections)
 	r.add(dropped(name, "dropped requests", t.lostRequests, note))
 	r.add(dropped(name, "dropped sockets", t.lostSockets, ""))
 	r.add(figure{Side: name, What: "goroutines more than before", Value: float64(goroutinesAfter - goroutines), Goal: goroutineGoal,

@@ -113,7 +113,8 @@ func printJSON(out io.Writer, all []*Result) error {
 // printText prints a table and how far the goals are met.
 func printText(out io.Writer, all []*Result) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "side\troutes\trequests/s\tp50 ms\tp99 ms\tCPU µs/request\tlowest..highest round\tmemory MB\tCPU/plain\trequests/plain\t")
+	fmt.Fprintln(t, "side\troutes\trequests/s\tp50 ms\tp99 ms\tCPU µs/request\tlowest..highest round\t"+
+		"memory MB\tCPU/plain\trequests/plain\t")
 	for _, r := range all {
 		fmt.Fprintf(t, "%s\t%d\t%.0f\t%.2f\t%.2f\t%s\t%s\t%s\t%s\t%s\t\n", r.Side, r.Routes, r.RequestsPerSecond, r.P50, r.P99,
 			orDash("%.1f", r.CPU), spread(r.CPURounds), orDash("%.0f", r.RSS), orDash("%.2f", r.CPURatio), orDash("%.2f", r.RateRatio))

@@ -19,7 +19,8 @@ func WebSocket(ctx context.Context, o Options) error {
 	}
 	// A proxy has two connections for each socket, and some files besides.
 	if most := int(limit.Max)/2 - 200; most < o.Count {
-		o.say("%d idle sockets instead of %d: no process may have more than %d files open. Raise that with ulimit -Hn", most, o.Count, limit.Max)
+		o.say("%d idle sockets instead of %d: no process may have more than %d files open. Raise that with ulimit -Hn",
+			most, o.Count, limit.Max)
 		o.Count = most
 	}
 	if o.Count < 1 {

@@ -70,7 +70,8 @@ func (w *world) start(ctx context.Context) error {
 		return err
 	}
 	w.opts.say("writing %d routes into etcd", w.opts.Routes)
-	if err := w.put(ctx, routes.SigningKeyKey(routes.DefaultPrefix, kid), routes.Key{Schema: routes.Schema, ID: kid, Hub: hubID, Public: pub}); err != nil {
+	public := routes.Key{Schema: routes.Schema, ID: kid, Hub: hubID, Public: pub}
+	if err := w.put(ctx, routes.SigningKeyKey(routes.DefaultPrefix, kid), public); err != nil {
 		return err
 	}
 	return w.putRoutes(ctx, 0, w.opts.Routes)

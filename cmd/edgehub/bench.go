@@ -47,9 +47,11 @@ same client and the same user server behind it:
 
 Each proxy is a process of its own. "CPU" is the processor time, user and system, of that process alone; for
 forwardauth it is Traefik's, and the auth service's is shown beside it. docs/performance.md says more.`,
-		Example: "  edgehub bench edge\n  edgehub bench edge --sides plain,plugin --seconds 20 --json\n  edgehub bench edge --sides plugin --profile /tmp/profiles",
+		Example: "  edgehub bench edge\n  edgehub bench edge --sides plain,plugin --seconds 20 --json\n" +
+			"  edgehub bench edge --sides plugin --profile /tmp/profiles",
 	}, benchDefaults(), []string{"routes", "users", "seconds", "sides", "connections", "profile"}, edge.Compare)
-	c.AddCommand(benchWebSocketCommand(), benchRoutesCommand(), benchRevokeCommand(), benchStartCommand(), benchReloadsCommand(), benchScaleCommand())
+	c.AddCommand(benchWebSocketCommand(), benchRoutesCommand(), benchRevokeCommand(), benchStartCommand(), benchReloadsCommand(),
+		benchScaleCommand())
 	return c
 }
 
