@@ -77,7 +77,9 @@ func serveFast(s *shared, w http.ResponseWriter, r *http.Request) bool {
 	h := r.Header
 	u := r.URL
 	f := s.fast
-	key := visitorKey(r)
+	key := strings.Join([]string{
+		r.Method, r.Host, h.Get("X-Forwarded-Proto"), u.RawPath, strings.Join(h["Authorization"], "\n"), strings.Join(h["Cookie"], "\n"),
+	}, "\n")
 	f.mu.Lock()
 	who := f.visitors[key]
 	if who == nil {
@@ -87,7 +89,7 @@ func serveFast(s *shared, w http.ResponseWriter, r *http.Request) bool {
 	now := f.now
 	from := f.from[r.RemoteAddr]
 	f.mu.Unlock()
-	if p == nil || p.calm <= now || u.RawPath != "" || r.ContentLength != 0 || r.Method != http.MethodGet {
+	if p == nil || p.calm <= now || r.ContentLength != 0 {
 		return false
 	}
 	// "%" and "k": the query may hold a token. Another header than the harmless ones is written, which the writer refuses.
@@ -132,14 +134,6 @@ func serveFast(s *shared, w http.ResponseWriter, r *http.Request) bool {
 		_, _ = w.Write(body) // a visitor who has left needs no error
 	}
 	return true
-}
-
-// visitorKey is the origin and all credentials of a request. No header holds a line break.
-func visitorKey(r *http.Request) string {
-	h := r.Header
-	return strings.Join([]string{
-		r.Host, h.Get("X-Forwarded-Proto"), strings.Join(h["Authorization"], "\n"), strings.Join(h["Cookie"], "\n"),
-	}, "\n")
 }
 
 // setSpecial copies a header of an answer that needs a look.
