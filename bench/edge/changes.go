@@ -50,11 +50,13 @@ func (w *world) changesOf(ctx context.Context, name, other string, r *report) er
 	defer s.stop()
 	w.opts.say("changing routes of %s", name)
 	c := &changer{side: s, targets: map[string]string{"one": w.backend, "two": other}}
+	begin := time.Now()
 	if err := c.run(ctx); err != nil {
 		return err
 	}
+	took := time.Since(begin).Seconds() // until the last change was seen
 	slices.Sort(c.delays)
-	note := fmt.Sprintf("%d changes, %.0f/s", len(c.delays), float64(len(c.delays))/w.opts.Seconds)
+	note := fmt.Sprintf("%d changes, %.0f/s", len(c.delays), float64(len(c.delays))/took)
 	f := figure{Side: name, Routes: s.routes(), What: "acknowledged change to right answer", Note: note}
 	if name == EtcdProvider {
 		r.delays(f, c.delays, 0, 0)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sync/errgroup"
@@ -15,6 +16,9 @@ import (
 
 // kvRoot is where Traefik's own etcd provider reads.
 const kvRoot = "traefik"
+
+// kvTime is how long it may take to load its routes.
+const kvTime = time.Minute
 
 // putTarget makes a user's route lead to another server; when it returns, etcd has acknowledged it.
 func (s *side) putTarget(ctx context.Context, user, target string) error {
@@ -40,7 +44,7 @@ func kvRoute(user, target string) []clientv3.Op {
 }
 
 // startEtcdProvider starts a Traefik that reads its routes from etcd itself, without the throttle that traefik-proxy also
-// turns off. It starts with as many routes as it can load in readyTime.
+// turns off. It starts with as many routes as it can load in kvTime.
 func (w *world) startEtcdProvider(ctx context.Context, s *side) error {
 	for s.loaded = w.opts.Routes; ; s.loaded /= 10 {
 		err := w.tryEtcdProvider(ctx, s)
@@ -48,7 +52,7 @@ func (w *world) startEtcdProvider(ctx context.Context, s *side) error {
 			return err
 		}
 		s.stop()
-		w.opts.say("%s does not serve %d routes within %s, trying with fewer", s.name, s.loaded, readyTime)
+		w.opts.say("%s does not serve %d routes within %s, trying with fewer", s.name, s.loaded, kvTime)
 		if _, err := w.client.Delete(ctx, kvRoot+"/", clientv3.WithPrefix()); err != nil {
 			return err
 		}
@@ -81,7 +85,7 @@ func (w *world) tryEtcdProvider(ctx context.Context, s *side) (err error) {
 	if s.proxy, err = w.startProcess(ctx, "traefik", dir, w.opts.Traefik, "--configFile="+file); err != nil {
 		return err
 	}
-	return w.await(ctx, s)
+	return w.await(ctx, s, kvTime)
 }
 
 // putKV writes n routes.

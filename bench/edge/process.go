@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// readyTime bounds the start of one process; Traefik reads the plugin's source in that time.
-const readyTime = time.Minute
+// readyTime bounds the start of one side, with all its routes, on a busy machine.
+const readyTime = 3 * time.Minute
 
 // process is a child process. It is killed when the run's context ends, and dies with this process in any case. It keeps
 // nothing that would need an orderly end.

@@ -26,7 +26,7 @@ func (w *world) startSide(ctx context.Context, name string) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, w.await(ctx, s)
+	return s, w.await(ctx, s, readyTime)
 }
 
 // launch starts one side and does not wait.
@@ -80,13 +80,13 @@ func (w *world) startEmbedded(ctx context.Context, s *side) (err error) {
 	return err
 }
 
-// await returns when every user gets the right answer.
-func (w *world) await(ctx context.Context, s *side) error {
+// await returns when the side gives right answers, or errNotReady.
+func (w *world) await(ctx context.Context, s *side, atMost time.Duration) error {
 	requests, err := s.requests()
 	if err != nil {
 		return err
 	}
-	deadline := time.Now().Add(readyTime)
+	deadline := time.Now().Add(atMost)
 	for {
 		o := &outcome{}
 		j := &job{Addr: s.addr, Seconds: 0.1, Connections: 1, Requests: requests}
