@@ -166,9 +166,3 @@ func carryOn(s *shared, w http.ResponseWriter, r *http.Request, p *pass, resp *h
 	}
 	sendAnswer(s, w, r, v, resp)
 }
-
-// abort ends the visitor's connection, because the rest of an answer does not come.
-func abort(resp *http.Response) {
-	resp.Body.Close()
-	panic(http.ErrAbortHandler)
-}
