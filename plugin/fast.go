@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
@@ -157,7 +158,7 @@ func failFast(s *shared, w http.ResponseWriter, r *http.Request, p *pass, err er
 // here on a revocation ends it.
 func carryOn(s *shared, w http.ResponseWriter, r *http.Request, p *pass, resp *http.Response) {
 	defer resp.Body.Close()
-	v := &visit{pass: p, route: p.route, claims: p.who.claims, slash: true, cancel: func() { resp.Body.Close() }}
+	v := &visit{pass: p, route: p.route, claims: p.who.claims, slash: true, cancel: closing(resp)}
 	addLive(s.live, v)
 	defer removeLive(s.live, v)
 	if !stillGood(s.state, p) {
@@ -165,4 +166,10 @@ func carryOn(s *shared, w http.ResponseWriter, r *http.Request, p *pass, resp *h
 		return
 	}
 	sendAnswer(s, w, r, v, resp)
+}
+
+// closing ends what is left of an answer. The function is made here and not where it is used: Yaegi runs what a function has
+// deferred with the function's frame locked, and a function that was made in the frame waits for the same lock.
+func closing(resp *http.Response) context.CancelFunc {
+	return func() { resp.Body.Close() }
 }
