@@ -12,6 +12,7 @@ import (
 type live struct {
 	mu       sync.Mutex
 	byPrefix map[string]map[*visit]bool
+	over     bool // the edge stops
 }
 
 // visit is one request on its way to a user's server.
@@ -33,13 +34,30 @@ func newLive() *live { return &live{byPrefix: make(map[string]map[*visit]bool)} 
 
 func addLive(l *live, v *visit) {
 	l.mu.Lock()
+	putLive(l, v)
+	l.mu.Unlock()
+}
+
+// putLive is addLive for a caller who holds the lock.
+func putLive(l *live, v *visit) {
 	set := l.byPrefix[v.route.Prefix]
 	if set == nil {
 		set = make(map[*visit]bool)
 		l.byPrefix[v.route.Prefix] = set
 	}
 	set[v] = true
-	l.mu.Unlock()
+}
+
+// joinLive adds v, and n goroutines that keep it open to wg, unless the edge stops.
+func joinLive(l *live, v *visit, wg *sync.WaitGroup, n int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		return false
+	}
+	wg.Add(n)
+	putLive(l, v)
+	return true
 }
 
 // removeLive ends v, which is over.
@@ -77,6 +95,16 @@ func (l *live) count() int {
 		n += len(set)
 	}
 	return n
+}
+
+// close ends every visit, and lets no WebSocket in any more.
+func (l *live) close() {
+	l.mu.Lock()
+	l.over = true
+	l.mu.Unlock()
+	for _, v := range l.all() {
+		l.end(v)
+	}
 }
 
 // all returns every visit; concerned returns those that c may end.

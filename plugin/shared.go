@@ -166,9 +166,7 @@ func (s *shared) recovered(name string) {
 // stop ends the watcher and whatever is still open: nobody would tell these connections of a revocation any more.
 // It returns when every goroutine has ended.
 func (s *shared) stop() {
-	for _, v := range s.live.all() {
-		s.live.end(v)
-	}
+	s.live.close()
 	s.state.holds.end()
 	s.cancel()
 	s.wg.Wait()
