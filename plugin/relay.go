@@ -16,7 +16,7 @@ import (
 
 // Timing and sizes of WebSockets.
 const (
-	lookEvery     = time.Minute     // how often an interpreter looks at a busy socket
+	lookEvery     = 5 * time.Second // how often an interpreter looks at a busy socket, which has a large buffer until then
 	stalledAfter  = 5 * time.Minute // a peer that takes nothing for so long is gone
 	answerTimeout = time.Minute     // until the server has answered the upgrade
 	peekSize      = 512             // the buffer of an idle direction
@@ -194,7 +194,7 @@ func passBuffered(to io.Writer, from *bufio.Reader) error {
 }
 
 // copyStream copies until an end or an error. While nothing happens it waits with a small buffer; what then comes first
-// tells whether somebody uses the socket or only a ping keeps it open. After that a minute passes without another look.
+// tells whether somebody uses the socket or only a ping keeps it open. After that some seconds pass without another look.
 func copyStream(s *shared, v *visit, to, from net.Conn) {
 	first := make([]byte, peekSize)
 	for {
