@@ -49,6 +49,8 @@ func relay(ctx context.Context, s *shared, w http.ResponseWriter, r *http.Reques
 	}
 	copyHeader(w.Header(), resp.Header)
 	filterAnswer(w.Header(), v)
+	noteSent(r, http.StatusSwitchingProtocols)
+	defer s.counts.socket()()
 	client, fromClient, err := takeOver(w, resp)
 	if err != nil {
 		s.log.printf("upgrade", "cannot take over a connection for a WebSocket: %s", clip(err.Error()))

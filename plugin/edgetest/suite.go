@@ -40,6 +40,10 @@ func Run(t *testing.T, make Maker) {
 		{"who may not visit a server does not wait for it", heldForFew},
 		{"another etcd cluster", otherCluster},
 		{"unix sockets", unixSockets},
+		{"the access log learns who and why, and nobody else", logFields},
+		{"metrics count", metricsCount},
+		{"metrics are for who has the token", metricsRefused},
+		{"readiness says why", readiness},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, make) })
 	}

@@ -28,6 +28,10 @@ type Options struct {
 	PublicURL string
 	// StoppedStatus is 0 for the edge's own choice.
 	StoppedStatus int
+	LogFields     bool
+	// AccessLog is the file to which the maker has an access log written, empty for none.
+	AccessLog                   string
+	StatusPath, StatusTokenFile string
 }
 
 // Maker makes an edge that stops when the test ends.
