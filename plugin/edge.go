@@ -17,6 +17,7 @@ const hubVersion = "6.1.1"
 // Edge is one handler of the middleware. All handlers of one configuration share one watcher.
 type Edge struct {
 	shared *shared // nil if an option is wrong: then every request is answered with 503
+	quick  *shared // the same, but nil also if somebody wants to know of each request: see note
 	wrong  string
 	once   sync.Once
 }
@@ -32,6 +33,9 @@ func New(ctx context.Context, _ http.Handler, config *Config, name string) (http
 		return &Edge{wrong: "wrong configuration, see the log"}, nil
 	}
 	e := &Edge{shared: registry.acquire(config, set)}
+	if !e.shared.noting {
+		e.quick = e.shared
+	}
 	context.AfterFunc(ctx, func() {
 		defer e.shared.recovered("release")
 		e.once.Do(func() { registry.release(e.shared, linger) })
@@ -57,18 +61,23 @@ func (e *Edge) Close() {
 
 // ServeHTTP answers one request.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s := e.shared
+	s := e.quick
 	if s == nil {
-		notReady(w, r, e.wrong)
-		return
-	}
-	if s.noting {
-		serveNoted(s, w, r)
+		e.serveSlow(w, r)
 		return
 	}
 	if serveFast(s, w, r) == 0 {
 		serve(s, w, r, true)
 	}
+}
+
+// serveSlow is ServeHTTP for what is not to cost the others a thought.
+func (e *Edge) serveSlow(w http.ResponseWriter, r *http.Request) {
+	if e.shared == nil {
+		notReady(w, r, e.wrong)
+		return
+	}
+	serveNoted(e.shared, w, r)
 }
 
 // serve answers one request with the state as it is now. again says whether it may start over, because what was known of
@@ -124,7 +133,7 @@ func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 		return
 	}
 	if s.noting {
-		noteVisit(r, p.route, p.who.claims)
+		noteVisit(r, p)
 	}
 	plainGet := r.Method == http.MethodGet && !upgrade
 	if p.who.cookie != "" && !plainGet && !sameOrigin(r, p.scheme, p.host) {

@@ -71,11 +71,11 @@ func (t *tally) write(x *exposition, name, label string) {
 		n += t.waits[i]
 		bound := "+Inf"
 		if i < waitClasses-1 {
-			bound = strconv.FormatFloat(float64(int64(1)<<uint(firstWait+i))/1e6, 'g', -1, 64)
+			bound = strconv.FormatFloat(float64(int64(1)<<uint(firstWait+i))/1e9, 'g', -1, 64)
 		}
 		x.sample(name+"_bucket{"+label+`,le="`+bound+`"}`, n)
 	}
-	x.seconds(name+"_sum{"+label+"}", t.sum)
+	x.seconds(name+"_sum{"+label+"}", t.sum.Seconds())
 	x.sample(name+"_count{"+label+"}", n)
 }
 

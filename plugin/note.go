@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -35,6 +36,7 @@ type note struct {
 	user     string
 	server   string
 	counted  bool
+	log      http.Header // where an access log looks; nil if nobody asks for the fields
 }
 
 type noteKey struct{}
@@ -49,18 +51,17 @@ var logFields = []string{"X-Edgehub-User", "X-Edgehub-Server", "X-Edgehub-Decisi
 func serveNoted(s *shared, w http.ResponseWriter, r *http.Request) {
 	n := &note{counts: s.counts, began: time.Now()}
 	inner := r.WithContext(context.WithValue(r.Context(), noteKey{}, n))
-	s.counts.enter()
-	defer s.counts.leave()
 	if s.set.logFields {
 		inner.Header = r.Header.Clone()
-		defer n.writeTo(r.Header)
+		n.log = r.Header
 	}
-	if serveStatus(s, w, inner) {
+	atomic.AddInt64(&s.counts.open, 1)
+	defer endNote(n)
+	if strings.HasPrefix(r.URL.Path, s.set.statusPath) && serveStatus(s, w, inner) {
 		return
 	}
-	if s.set.logFields && !noteKnown(s, inner, n) {
-		serve(s, w, inner, true)
-		return
+	if s.set.logFields {
+		noteKnown(s.fast, inner, n)
 	}
 	status := serveFast(s, w, inner)
 	if status == 0 {
@@ -70,18 +71,27 @@ func serveNoted(s *shared, w http.ResponseWriter, r *http.Request) {
 	noteSent(inner, status)
 }
 
-// noteKnown notes whose request it is if the edge remembers: the short way does not ask.
-func noteKnown(s *shared, r *http.Request, n *note) bool {
-	f, err := find(s.state, r.URL.EscapedPath())
-	if err != nil || f.route == nil {
-		return false
+// endNote closes the note of a request that has ended, by a panic maybe.
+func endNote(n *note) {
+	atomic.AddInt64(&n.counts.open, -1)
+	if n.log != nil {
+		n.write()
 	}
-	p, ok := lookup(s.passes, passKey(r, f.route.Prefix), n.began.Unix()).(*pass)
-	if !ok || p.route != f.route {
-		return false
+}
+
+// noteKnown notes whose request it is if the short way knows, which itself has no time to tell. If the two disagree,
+// because of a change just now, the long way has the last word.
+func noteKnown(f *fast, r *http.Request, n *note) {
+	key := visitorKey(r)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	who := f.visitors[key]
+	if who == nil {
+		return
 	}
-	n.visit(p.route, p.who.claims)
-	return true
+	if p := who.paths[r.URL.Path]; p != nil {
+		n.admitted(p)
+	}
 }
 
 func noteOf(r *http.Request) *note {
@@ -98,23 +108,27 @@ func noted(r *http.Request, decision, reason string) {
 	}
 }
 
-// noteVisit notes a visitor who may, or may not, visit a route.
-func noteVisit(r *http.Request, route *routes.Route, c *routes.Claims) {
+// noteVisit notes a visitor who may visit a route.
+func noteVisit(r *http.Request, p *pass) {
 	n := noteOf(r)
 	if n != nil {
-		n.visit(route, c)
+		n.admitted(p)
 	}
 }
 
-func (n *note) visit(route *routes.Route, c *routes.Claims) {
-	n.server = clean(route.Prefix)
-	n.reason = routes.Why(route, c)
+func (n *note) admitted(p *pass) {
 	n.decision = decidedAllow
-	if n.reason == "stranger" || n.reason == "scope" {
-		n.decision = decidedRefuse
-	}
-	if c != nil {
-		n.user = clean(c.Subject)
+	n.reason = p.reason
+	n.user = p.user
+	n.server = p.server
+}
+
+// describe works out what the access log is told of the bearer of a pass.
+func describe(p *pass) {
+	p.server = clean(p.route.Prefix)
+	p.reason = routes.Why(p.route, p.who.claims)
+	if p.who.claims != nil {
+		p.user = clean(p.who.claims.Subject)
 	}
 }
 
@@ -127,7 +141,8 @@ func noteAdmission(s *shared, r *http.Request, f *found, who *identity, problem 
 	n.server = clean(f.route.Prefix)
 	switch problem {
 	case somebody:
-		n.visit(f.route, who.claims)
+		n.user = clean(who.claims.Subject)
+		noted(r, decidedRefuse, routes.Why(f.route, who.claims))
 	case ambiguous:
 		noted(r, decidedRefuse, "credentials")
 	case unavailable:
@@ -172,7 +187,7 @@ func noteSent(r *http.Request, status int) {
 		n.decision = decidedAllow
 	}
 	n.counted = true
-	n.counts.answered(n.decision, status, time.Since(n.began))
+	answered(n.counts, n.decision, status, time.Since(n.began))
 }
 
 // noteOwn is noteSent for an error that the edge itself answers: that is never "allow", whatever was decided before.
@@ -191,12 +206,12 @@ func noteOwn(r *http.Request, status int, kind string) {
 	noteSent(r, status)
 }
 
-// writeTo puts the fields in place of whatever a visitor sent under their names.
-func (n *note) writeTo(h http.Header) {
+// write puts the fields in place of whatever a visitor sent under their names.
+func (n *note) write() {
 	for i, value := range []string{n.user, n.server, n.decision, n.reason} {
-		delete(h, logFields[i])
+		delete(n.log, logFields[i])
 		if value != "" {
-			h[logFields[i]] = []string{value}
+			n.log[logFields[i]] = []string{value}
 		}
 	}
 }

@@ -23,6 +23,11 @@ type pass struct {
 	calm    int64 // until when nothing has to be done for it: its end, or the renewal
 	old     int32 // 1 when it has been forgotten by fast; atomic
 
+	// For the access log, if it asks.
+	user   string
+	server string
+	reason string
+
 	target *address
 	told   http.Header // what the server is told in place of what the visitor said; nil lines for a header to leave out
 }
@@ -107,6 +112,9 @@ func newPass(s *shared, w http.ResponseWriter, r *http.Request, f *found, key st
 	p.calm = p.until
 	if p.due < p.calm {
 		p.calm = p.due
+	}
+	if s.noting {
+		describe(p)
 	}
 	if key != "" {
 		s.passes.put(key, p, p.until, now)
