@@ -50,6 +50,11 @@ type settings struct {
 	HoldStart time.Duration `yaml:"hold_start"`
 	// StoppedStatus is what programs get at the address of a stopped server: 424 or 503.
 	StoppedStatus int `yaml:"stopped_status"`
+	// AccessLog is the file for the front door's access log, "-" for stderr.
+	AccessLog string `yaml:"access_log"`
+	// StatusPath is where the front door says how it is; StatusTokenFile has the token for its metrics.
+	StatusPath      string `yaml:"status_path"`
+	StatusTokenFile string `yaml:"status_token_file"`
 	// LogLevel is debug, info, warn or error.
 	LogLevel string          `yaml:"log_level"`
 	Spawner  spawnerSettings `yaml:"spawner"`
@@ -111,6 +116,12 @@ func (s *settings) flags(fs *pflag.FlagSet, names ...string) {
 			fs.DurationVar(&s.HoldStart, name, s.HoldStart, "how long programs' requests wait for a server that starts, `TIME` like 30s; 0 for not at all")
 		case "stopped-status":
 			fs.IntVar(&s.StoppedStatus, name, s.StoppedStatus, "`CODE` that programs get from a server that does not run, 424 or 503")
+		case "access-log":
+			fs.StringVar(&s.AccessLog, name, s.AccessLog, "`FILE` for the front door's access log, - for stderr (default: none)")
+		case "status-path":
+			fs.StringVar(&s.StatusPath, name, s.StatusPath, "`PATH` like /.edgehub, below which the front door has ready and metrics (default: none)")
+		case "status-token-file":
+			fs.StringVar(&s.StatusTokenFile, name, s.StatusTokenFile, "`FILE` with the bearer token for the front door's metrics (default: nobody gets them)")
 		case "log-level":
 			fs.StringVar(&s.LogLevel, name, s.LogLevel, "how much to log, `LEVEL` debug, info, warn or error")
 		case "config":
