@@ -90,6 +90,7 @@ func (n *renewal) renew(old string, c *routes.Claims) {
 	s := n.shared
 	token, status := s.control.edgeToken("/hub/api/edge/renew", old)
 	if status != http.StatusOK {
+		s.counts.add(renewalFailed, 1)
 		s.log.printf("renew", "the control plane did not renew a session (status %d)", status)
 		return
 	}
@@ -97,8 +98,10 @@ func (n *renewal) renew(old string, c *routes.Claims) {
 	keys, keyGen := s.state.keyring()
 	claims := s.verdicts.check(token, keys, keyGen, now)
 	if claims == nil || claims.Session != c.Session || claims.UserID != c.UserID {
+		s.counts.add(renewalFailed, 1)
 		s.log.printf("renew", "the control plane renewed a session with a token that cannot be used")
 		return
 	}
+	s.counts.add(renewalOK, 1)
 	n.fresh.put(c.Session, &renewed{token: token, claims: claims}, claims.Expires, now)
 }

@@ -20,6 +20,8 @@ func belowUserTree(path string) bool {
 func serveStopped(s *shared, w http.ResponseWriter, r *http.Request, path string, f *found) {
 	dropOtherUpgrade(r)
 	if navigates(r) {
+		noted(r, decidedStopped, "page")
+		noteSent(r, http.StatusFound)
 		ownHeaders(w.Header())
 		w.Header().Set("Location", withQuery("/hub"+path, withoutToken(r.URL.RawQuery)))
 		w.WriteHeader(http.StatusFound)
@@ -41,6 +43,8 @@ func serveStopped(s *shared, w http.ResponseWriter, r *http.Request, path string
 // notRunning is JupyterHub's answer to programs, in its words: JupyterLab shows its dialog about a server that is gone when
 // it sees the status. It is the same for a name that nobody has.
 func notRunning(s *shared, w http.ResponseWriter, r *http.Request, path string) {
+	noted(r, decidedStopped, "not_running")
+	noteSent(r, s.set.stoppedStatus)
 	kind := "invalid"
 	if s.set.stoppedStatus == http.StatusServiceUnavailable {
 		kind = "unavailable"

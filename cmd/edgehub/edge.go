@@ -20,7 +20,8 @@ func edgeCommand() *cobra.Command {
 		Long: `Run the front door that "edgehub up" has built in as a process of its own: the same code as the Traefik
 plugin, compiled. It reads routes, keys and revocations from etcd and finds the hubs there.`,
 		Example: "  edgehub edge --etcd http://127.0.0.1:2379 --listen 0.0.0.0:8000",
-	}, defaults, []string{"etcd", "prefix", "listen", "public-url", "stopped-status", "activity-interval"}, func(cmd *cobra.Command, s settings) error {
+	}, defaults, []string{"etcd", "prefix", "listen", "public-url", "stopped-status", "activity-interval", "access-log",
+		"status-path", "status-token-file"}, func(cmd *cobra.Command, s settings) error {
 		log, err := s.logger(cmd.ErrOrStderr())
 		if err != nil {
 			return err
@@ -38,12 +39,20 @@ plugin, compiled. It reads routes, keys and revocations from etcd and finds the 
 		if err := s.checkActivityInterval(); err != nil {
 			return err
 		}
+		cfg := s.frontConfig(s.Etcd)
+		if err := front.Check(cfg); err != nil {
+			return err
+		}
+		around, done, err := s.accessLog(cmd.ErrOrStderr(), log)
+		if err != nil {
+			return err
+		}
+		defer done()
 		l, err := listen(s.Listen)
 		if err != nil {
 			return err
 		}
 		log.Info("front door is open", "listen", l.Addr().String())
-		return front.Embedded(cmd.Context(), l, &front.Config{Etcd: s.Etcd, Prefix: s.Prefix, PublicURL: s.PublicURL,
-			StoppedStatus: s.StoppedStatus, ActivityInterval: s.ActivityInterval.String()}, log)
+		return front.Embedded(cmd.Context(), l, cfg, log, around...)
 	})
 }

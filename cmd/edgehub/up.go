@@ -41,13 +41,13 @@ are processes of this machine. Everything is stored below --data, and is there a
 On a new hub the administrator gets a generated password, which is printed and kept in --data.`,
 		Example: "  edgehub up\n  edgehub up --listen 0.0.0.0:8000 --data /var/lib/edgehub\n  edgehub up --edge=traefik",
 	}, defaults, []string{"listen", "data", "edge", "traefik", "public-url", "api-url", "activity-interval", "admin",
-		"admin-password-file", "bootstrap-token-file", "cleanup-servers", "hold-start", "rotate-keys-every",
-		"stopped-status"}, func(cmd *cobra.Command, s settings) error {
+		"admin-password-file", "bootstrap-token-file", "cleanup-servers", "hold-start", "rotate-keys-every", "stopped-status",
+		"access-log", "status-path", "status-token-file"}, func(cmd *cobra.Command, s settings) error {
 		log, err := s.logger(cmd.ErrOrStderr())
 		if err != nil {
 			return err
 		}
-		u := &up{settings: s, log: log, out: cmd.OutOrStdout()}
+		u := &up{settings: s, log: log, out: cmd.OutOrStdout(), errs: cmd.ErrOrStderr()}
 		return u.run(cmd.Context())
 	})
 }
@@ -57,6 +57,7 @@ type up struct {
 	settings
 	log     *slog.Logger
 	out     io.Writer
+	errs    io.Writer
 	traefik *front.Traefik
 }
 
@@ -148,7 +149,12 @@ func (u *up) serve(ctx context.Context, cp *controlplane.ControlPlane, db *etcd.
 // door serves the front door until ctx ends.
 func (u *up) door(ctx context.Context, l net.Listener) error {
 	if u.traefik == nil {
-		return front.Embedded(ctx, l, u.plugin(), u.log)
+		around, done, err := u.accessLog(u.errs, u.log)
+		if err != nil {
+			return err
+		}
+		defer done()
+		return front.Embedded(ctx, l, u.plugin(), u.log, around...)
 	}
 	// Until now the listener kept the address for us; now it is Traefik's.
 	if err := l.Close(); err != nil {
@@ -187,6 +193,9 @@ func (u *up) findEdge(addr net.Addr) error {
 	if err := front.CheckStoppedStatus(u.StoppedStatus); err != nil {
 		return err
 	}
+	if err := front.Check(u.plugin()); err != nil {
+		return err
+	}
 	switch u.Edge {
 	case "embedded":
 		return nil
@@ -198,13 +207,16 @@ func (u *up) findEdge(addr net.Addr) error {
 	if err != nil {
 		return err
 	}
-	u.traefik = &front.Traefik{Binary: binary, Dir: u.path("traefik"), Listen: addr.String(), Plugin: u.plugin(), Log: u.log}
+	if err := u.absolute(); err != nil { // Traefik runs in another folder
+		return err
+	}
+	u.traefik = &front.Traefik{Binary: binary, Dir: u.path("traefik"), Listen: addr.String(), Plugin: u.plugin(), Log: u.log,
+		AccessLog: u.AccessLog}
 	return nil
 }
 
 func (u *up) plugin() *front.Config {
-	return &front.Config{Etcd: []string{"unix://" + u.path("run", "etcd.sock")}, Prefix: u.Prefix, PublicURL: u.PublicURL,
-		StoppedStatus: u.StoppedStatus, ActivityInterval: u.ActivityInterval.String()}
+	return u.frontConfig([]string{"unix://" + u.path("run", "etcd.sock")})
 }
 
 // options are the control plane's. It listens on a Unix socket: the front door is the only address of this machine.
