@@ -28,6 +28,11 @@ type Config struct {
 	EtcdPasswordFile string `json:"etcdPasswordFile,omitempty" yaml:"etcdPasswordFile,omitempty"`
 	// EtcdCAFile is a PEM file with the authorities that sign etcd's certificates. Empty: the system's.
 	EtcdCAFile string `json:"etcdCAFile,omitempty" yaml:"etcdCAFile,omitempty"`
+	// EtcdCertFile and EtcdKeyFile are PEM files with the certificate that the edge shows to etcd, and its key. They are
+	// read again whenever the edge connects anew. etcd's gateway refuses certificates with a common name.
+	EtcdCertFile string `json:"etcdCertFile,omitempty" yaml:"etcdCertFile,omitempty"`
+	// EtcdKeyFile is the key of EtcdCertFile.
+	EtcdKeyFile string `json:"etcdKeyFile,omitempty" yaml:"etcdKeyFile,omitempty"`
 }
 
 // CreateConfig returns the configuration that holds where an operator sets nothing.
@@ -45,6 +50,8 @@ type settings struct {
 	username     string
 	passwordFile string
 	caFile       string
+	certFile     string
+	keyFile      string
 }
 
 // address is where to dial: a host and port, or a unix socket.
@@ -66,6 +73,8 @@ func (c *Config) check() (*settings, error) {
 		username:     c.EtcdUsername,
 		passwordFile: c.EtcdPasswordFile,
 		caFile:       c.EtcdCAFile,
+		certFile:     c.EtcdCertFile,
+		keyFile:      c.EtcdKeyFile,
 	}
 	var err error
 	if s.etcd, err = parseAddresses(c.Etcd); err != nil {
@@ -76,6 +85,9 @@ func (c *Config) check() (*settings, error) {
 	}
 	if s.username != "" && s.passwordFile == "" {
 		return nil, errors.New("option etcdPasswordFile: needed with etcdUsername")
+	}
+	if (s.certFile == "") != (s.keyFile == "") {
+		return nil, errors.New("options etcdCertFile and etcdKeyFile: one needs the other")
 	}
 	if c.PublicURL != "" {
 		u, err := url.Parse(c.PublicURL)

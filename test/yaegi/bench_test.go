@@ -1,7 +1,6 @@
 package yaegi
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"syscall"
@@ -18,18 +17,21 @@ func cpu() int64 {
 	return u.Utime.Nano() + u.Stime.Nano()
 }
 
+// compiled makes an edge for a benchmark that compares.
+func compiled(t testing.TB, o edgetest.Options) http.Handler {
+	t.Helper()
+	c := plugin.CreateConfig()
+	c.Etcd, c.Prefix, c.Hub = o.Etcd, o.Prefix, o.Hub
+	h, err := plugin.New(t.Context(), nil, c, t.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
 // BenchmarkRequest is one GET of a signed-in browser to a running server, compiled and interpreted, with the server's own
 // answer and the loopback included in both.
 func BenchmarkRequest(b *testing.B) {
-	compiled := func(t testing.TB, o edgetest.Options) http.Handler {
-		c := plugin.CreateConfig()
-		c.Etcd, c.Prefix, c.Hub = o.Etcd, o.Prefix, o.Hub
-		h, err := plugin.New(context.Background(), nil, c, "bench")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return h
-	}
 	for name, make := range map[string]edgetest.Maker{"compiled": compiled, "interpreted": load(b).make} {
 		b.Run(name, func(b *testing.B) {
 			w := edgetest.NewWorld(b, edgetest.SharedEtcd(b))
