@@ -19,7 +19,7 @@ type state struct {
 	why     string    // why there is no view yet
 	changes int64     // grows with every change of the view, so that a request can see that nothing happened meanwhile
 	keyGen  int64     // grows with every change of the keys
-	proved  time.Time // when the view was last known to be what etcd has
+	proved  time.Time // when the view was last compared with etcd and found the same
 	hubs    []*address
 
 	recentMu sync.Mutex
@@ -78,7 +78,6 @@ func (s *state) apply(records []*record, revision int64) *change {
 	if revision > v.revision {
 		v.revision = revision
 	}
-	s.proved = time.Now()
 	if c.any() {
 		s.changes++
 	}
@@ -91,7 +90,7 @@ func (s *state) apply(records []*record, revision int64) *change {
 	return c
 }
 
-// prove notes that the view is what etcd has, as far as anybody can tell.
+// prove notes that the view has been compared with etcd. A message of the watch proves nothing: a watch can lie.
 func (s *state) prove() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

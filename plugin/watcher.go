@@ -69,7 +69,7 @@ func (w *watcher) serving() string {
 	if p.cluster == "" {
 		return ", every request gets 503"
 	}
-	return fmt.Sprintf(", serving the routes of revision %d, %ds old", p.revision, int(time.Since(p.proved).Seconds()))
+	return fmt.Sprintf(", serving the routes of revision %d, compared with etcd %ds ago", p.revision, int(time.Since(p.proved).Seconds()))
 }
 
 // publicReason is what a visitor may know of why the edge is not ready. Addresses stay in the log.
