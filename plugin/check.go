@@ -39,6 +39,9 @@ func (w *watcher) check(ctx context.Context, m *member, p *pulse) {
 			next = time.Now().Add(changesEvery)
 			proved, err = w.compareChanges(ctx, m, proved)
 		}
+		if ctx.Err() != nil { // the watch has ended, and knows better why
+			return
+		}
 		if err != nil {
 			p.fail(err)
 			return

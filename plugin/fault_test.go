@@ -74,11 +74,17 @@ func (f *faulty) connected() int {
 	return f.shared.gateway.next
 }
 
-// other is a member that the edge does not use, and tests write through it.
-func (f *faulty) other() int {
-	i := (f.connected() + 1) % len(f.cluster.Members)
-	f.Etcd = f.cluster.Members[i].Etcd
-	return i
+// settled waits until the edge follows one member, and makes the test write through another.
+func (f *faulty) settled(t *testing.T) int {
+	t.Helper()
+	for {
+		i := f.connected()
+		f.Etcd = f.cluster.Members[(i+1)%len(f.cluster.Members)].Etcd
+		f.arrives(t, 10*time.Second)
+		if f.connected() == i {
+			return i
+		}
+	}
 }
 
 // arrives puts a new route with the member that the test writes through and waits until the edge has it.
@@ -86,17 +92,9 @@ func (f *faulty) arrives(t *testing.T, limit time.Duration) {
 	t.Helper()
 	user := fmt.Sprintf("user%d", time.Now().UnixNano())
 	start := time.Now()
-	within(t, 2*limit, "a write is accepted", func() bool { return f.tryPut(user) == nil })
+	within(t, 2*limit, "a write is accepted", func() bool { return f.TryPutRoute(edgetest.Route(user, "http://127.0.0.1:1")) == nil })
 	within(t, 2*limit, "a route change arrives", func() bool { return f.shared.has(user) })
 	t.Logf("a change arrived after %v", time.Since(start).Round(time.Millisecond))
-}
-
-func (f *faulty) tryPut(user string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	kv := routeRecord(routes.UserPrefix(user, ""), "http://127.0.0.1:1", 0).route
-	_, err := f.Etcd.Client.Put(ctx, routes.RouteKey(f.Prefix, routes.UserPrefix(user, "")), string(kv.Value))
-	return err
 }
 
 func within(t *testing.T, limit time.Duration, what string, ok func() bool) {
@@ -179,35 +177,30 @@ func TestThreeMembers(t *testing.T) {
 			restart(t, c.Members[leader])
 		}},
 		{"C2 the edge's member is killed", func(t *testing.T) {
-			f.other()
-			m := c.Members[f.connected()]
+			m := c.Members[f.settled(t)]
 			m.Stop()
 			f.arrives(t, 5*time.Second)
 			restart(t, m)
 		}},
 		{"C3 the edge's member is paused", func(t *testing.T) {
-			f.other()
-			m := c.Members[f.connected()]
+			m := c.Members[f.settled(t)]
 			m.Pause(t)
 			f.arrives(t, 15*time.Second)
 			m.Resume(t)
 			f.arrives(t, 5*time.Second)
 		}},
 		{"C3 the way to the edge's member is silent", func(t *testing.T) {
-			f.other()
-			c.Members[f.connected()].Front.Freeze()
+			c.Members[f.settled(t)].Front.Freeze()
 			f.arrives(t, 15*time.Second)
 		}},
 		{"C3 the edge's member does not hear it", func(t *testing.T) {
-			f.other()
-			m := c.Members[f.connected()]
+			m := c.Members[f.settled(t)]
 			m.Front.Deafen()
 			within(t, 30*time.Second, "another member is used", func() bool { return c.Members[f.connected()] != m })
 			f.arrives(t, 5*time.Second)
 		}},
 		{"C4 the edge's member is cut off from the quorum", func(t *testing.T) {
-			i := f.connected()
-			f.other()
+			i := f.settled(t)
 			c.Isolate(i)
 			f.arrives(t, 5*time.Second)
 			if f.connected() == i {
@@ -215,8 +208,7 @@ func TestThreeMembers(t *testing.T) {
 			}
 		}},
 		{"C5 two members are gone", func(t *testing.T) {
-			i := f.connected()
-			f.other()
+			i := f.settled(t)
 			for j, m := range c.Members {
 				if j != i {
 					m.Stop()
@@ -252,8 +244,7 @@ func TestThreeMembers(t *testing.T) {
 				f.arrives(t, 5*time.Second)
 				restart(t, m)
 			}
-			i := f.connected()
-			f.other()
+			i := f.settled(t)
 			c.Replace(t, i)
 			f.arrives(t, 5*time.Second)
 		}},
@@ -261,7 +252,7 @@ func TestThreeMembers(t *testing.T) {
 		t.Run(fault.name, func(t *testing.T) {
 			defer func() {
 				c.Heal()
-				c.Leader(t, f.other())
+				c.Leader(t, 0)
 			}()
 			fault.run(t)
 			sameAsEtcd(t, f.shared, f.Etcd.Client)

@@ -31,6 +31,12 @@ var errTooLong = errors.New("answer is too long")
 // errCredentials says that etcd did not accept our token: sign in again.
 var errCredentials = errors.New("etcd does not accept our credentials")
 
+// errSignIn says that etcd does not accept the user or the password.
+var errSignIn = errors.New("etcd does not accept our user and password")
+
+// refused reports an error that comes from our credentials.
+func refused(err error) bool { return errors.Is(err, errCredentials) || errors.Is(err, errSignIn) }
+
 // gateway speaks to etcd through its JSON gateway, with one endpoint at a time.
 type gateway struct {
 	set *settings
@@ -172,6 +178,8 @@ func (m *member) post(ctx context.Context, path, token string, request any) (*ht
 	req.Header.Set("Content-Type", "application/json")
 	// Without this a member that is cut off from the quorum keeps a watch open, and its progress messages coming.
 	req.Header.Set("Grpc-Metadata-hasleader", "true")
+	// Not sent, but tells the transport that it may repeat the request if an idle connection turns out to be closed.
+	req.Header["Idempotency-Key"] = []string{}
 	if token != "" {
 		req.Header.Set("Authorization", token)
 	}
@@ -194,6 +202,9 @@ func (g *gateway) refusal(e gatewayError, status string) error {
 	if e.Code == 16 || strings.HasPrefix(status, "401") || strings.Contains(e.Message, "invalid auth token") {
 		g.forgetToken()
 		return fmt.Errorf("%w: %s %s", errCredentials, status, clip(e.Message))
+	}
+	if strings.Contains(e.Message, "authentication failed") {
+		return fmt.Errorf("%w: %s %s", errSignIn, status, clip(e.Message))
 	}
 	return fmt.Errorf("etcd: %s %s", status, clip(e.Message))
 }

@@ -113,6 +113,7 @@ func startSecureEtcd(t *testing.T, a *authority) *edgetest.Etcd {
 }
 
 func TestEtcdWithTLS(t *testing.T) {
+	t.Parallel() // the only one of these that looks at the log
 	lines := captureLog(t)
 	ours, theirs := newAuthority(t), newAuthority(t)
 	etcd := startSecureEtcd(t, ours)

@@ -33,7 +33,7 @@ func (w *watcher) tree() string { return w.prefix + routes.EdgeTree }
 
 // run follows etcd until ctx ends.
 func (w *watcher) run(ctx context.Context) {
-	backoff := minBackoff
+	failures := 0
 	for ctx.Err() == nil {
 		start := time.Now()
 		err := w.session(ctx)
@@ -43,24 +43,30 @@ func (w *watcher) run(ctx context.Context) {
 		w.state.notReady(publicReason(err))
 		w.log.printf("watch", "%s; listing again%s", err.Error(), w.serving())
 		w.gateway.rotate()
+		failures++
 		if time.Since(start) > goodWatch {
-			backoff = minBackoff
+			failures = 1
 		}
-		pause(ctx, backoff/2+time.Duration(rand.Int63n(int64(backoff))))
-		backoff = w.longer(backoff, err)
+		d := w.backoff(failures, err)
+		pause(ctx, d/2+time.Duration(rand.Int63n(int64(d))))
 	}
 }
 
-// longer is the next back-off. An edge that has nothing to serve yet asks more often, unless etcd has refused it.
-func (w *watcher) longer(backoff time.Duration, err error) time.Duration {
+// backoff is the pause after that many failures in a row. It doubles when all endpoints have failed once more, and stays
+// short for an edge that has nothing to serve yet, unless etcd has refused it.
+func (w *watcher) backoff(failures int, err error) time.Duration {
 	limit := maxBackoff
-	if w.state.current() == nil && !errors.Is(err, errCredentials) {
+	if w.state.current() == nil && !refused(err) {
 		limit = startBackoff
 	}
-	if backoff*2 > limit {
+	d := minBackoff
+	for n := len(w.gateway.set.etcd); failures > n && d < limit; failures -= n {
+		d *= 2
+	}
+	if d > limit {
 		return limit
 	}
-	return backoff * 2
+	return d
 }
 
 // serving says for the log how old the view is that requests are answered from meanwhile.
@@ -74,7 +80,7 @@ func (w *watcher) serving() string {
 
 // publicReason is what a visitor may know of why the edge is not ready. Addresses stay in the log.
 func publicReason(err error) string {
-	if errors.Is(err, errCredentials) {
+	if refused(err) {
 		return "etcd does not accept the edge's credentials"
 	}
 	return "etcd cannot be read"

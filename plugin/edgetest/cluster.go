@@ -137,9 +137,14 @@ func (c *Cluster) Replace(t testing.TB, i int) {
 	t.Helper()
 	m, helper := c.Members[i], c.Members[(i+1)%len(c.Members)]
 	id, _ := m.status()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	for { // etcd refuses until the others have been connected for some seconds, and may lose its leader by the removal
+	if heir, leader := helper.status(); leader == id {
+		if _, err := m.Client.MoveLeader(ctx, heir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for { // etcd refuses until the others have been connected for some seconds
 		_, err := helper.Client.MemberRemove(ctx, id)
 		if err == nil || errors.Is(err, rpctypes.ErrMemberNotFound) {
 			break

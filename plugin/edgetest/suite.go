@@ -34,6 +34,7 @@ func Run(t *testing.T, make Maker) {
 		{"a server that is away is 502", serverAway},
 		{"etcd away and back", etcdAway},
 		{"another etcd cluster", otherCluster},
+		{"members of etcd that die or fall silent are left", deadMembers},
 		{"unix sockets", unixSockets},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, make) })
