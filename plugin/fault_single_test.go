@@ -336,3 +336,24 @@ func TestC18EventsThatAreLost(t *testing.T) {
 }
 
 func drop(string) []string { return nil }
+
+// TestC18AWatchThatStandsStill has a watch that is open and says nothing, while etcd answers everything else.
+func TestC18AWatchThatStandsStill(t *testing.T) {
+	t.Parallel()
+	etcd := edgetest.SharedEtcd(t)
+	watches := atomic.Int64{}
+	editor := &edgetest.Editor{Watch: func(message string) []string {
+		if strings.Contains(message, `"created":true`) {
+			watches.Add(1)
+			return []string{message}
+		}
+		if watches.Load() == 1 {
+			return nil
+		}
+		return []string{message}
+	}}
+	w, s := startWorld(t, etcd, editor.Start(t, etcd))
+	eventually(t, "the watch is open", func() bool { return watches.Load() == 1 })
+	putUser(w, "bob")
+	eventually(t, "the edge finds out", func() bool { return s.has("bob") })
+}

@@ -118,3 +118,32 @@ func TestALargeChangeIsApplied(t *testing.T) {
 		t.Error("requests had to wait for a large change")
 	}
 }
+
+func TestAListBringsOtherKeys(t *testing.T) {
+	s := newState(newLogger())
+	install := func(change func(k *routes.Key)) int64 {
+		k := &routes.Key{ID: "k", Hub: "h", Public: make([]byte, 32)}
+		change(k)
+		v := newView()
+		v.keys[k.ID] = k
+		s.install(v)
+		keys, gen := s.keyring()
+		if got := keys[k.ID]; got == nil || got.Hub != k.Hub || got.NotAfter != k.NotAfter || string(got.Public) != string(k.Public) {
+			t.Errorf("the key is %+v after a list with %+v", got, k)
+		}
+		return gen
+	}
+	gen := install(func(*routes.Key) {})
+	if install(func(*routes.Key) {}) != gen {
+		t.Error("the same keys end what was verified with them")
+	}
+	for name, change := range map[string]func(k *routes.Key){
+		"id": func(k *routes.Key) { k.ID = "l" }, "hub": func(k *routes.Key) { k.Hub = "x" }, "end": func(k *routes.Key) { k.NotAfter = 5 },
+		"begin": func(k *routes.Key) { k.NotBefore = 5 }, "public": func(k *routes.Key) { k.Public = append(make([]byte, 31), 1) },
+	} {
+		old := install(func(*routes.Key) {})
+		if install(change) == old {
+			t.Errorf("what was verified with the old keys holds with another %s", name)
+		}
+	}
+}
