@@ -312,15 +312,19 @@ func TestC18EventsThatAreLost(t *testing.T) {
 			putUser(w, "bobby")
 			bob := base64.StdEncoding.EncodeToString([]byte(routes.RouteKey(w.Prefix, "/user/bob/")))
 			bobby := base64.StdEncoding.EncodeToString([]byte(routes.RouteKey(w.Prefix, "/user/bobby/")))
-			edited := make(chan bool, 10)
+			opened, edited := make(chan bool, 10), make(chan bool, 10)
 			editor := &edgetest.Editor{Watch: func(message string) []string {
 				if strings.Contains(message, bob) || strings.Contains(message, bobby) {
 					edited <- true
 					return c.edit(message)
 				}
+				if strings.Contains(message, `"created":true`) {
+					opened <- true
+				}
 				return []string{message}
 			}}
 			s := startEdge(t, w, editor.Start(t, etcd))
+			<-opened // before that a change is in the list
 			c.change(w)
 			<-edited            // and not together with the next change, in one message
 			putUser(w, "carol") // the watch itself lives
