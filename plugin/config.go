@@ -50,6 +50,11 @@ type Config struct {
 	StatusPath string `json:"statusPath,omitempty" yaml:"statusPath,omitempty"`
 	// StatusTokenFile is the file with the bearer token for the metrics, of 16 characters or more. Empty: nobody gets them.
 	StatusTokenFile string `json:"statusTokenFile,omitempty" yaml:"statusTokenFile,omitempty"`
+	// EtcdCertFile and EtcdKeyFile are PEM files with the certificate that the edge shows to etcd, and its key. They are
+	// read again whenever the edge connects anew. etcd's gateway refuses certificates with a common name.
+	EtcdCertFile string `json:"etcdCertFile,omitempty" yaml:"etcdCertFile,omitempty"`
+	// EtcdKeyFile is the key of EtcdCertFile.
+	EtcdKeyFile string `json:"etcdKeyFile,omitempty" yaml:"etcdKeyFile,omitempty"`
 }
 
 // CreateConfig returns the configuration that holds where an operator sets nothing.
@@ -67,6 +72,8 @@ type settings struct {
 	username     string
 	passwordFile string
 	caFile       string
+	certFile     string
+	keyFile      string
 	targets      []netip.Prefix
 
 	stoppedStatus int
@@ -107,6 +114,8 @@ func (c *Config) check() (*settings, error) {
 		username:     c.EtcdUsername,
 		passwordFile: c.EtcdPasswordFile,
 		caFile:       c.EtcdCAFile,
+		certFile:     c.EtcdCertFile,
+		keyFile:      c.EtcdKeyFile,
 
 		logFields:       c.LogFields,
 		statusPath:      c.StatusPath,
@@ -137,6 +146,9 @@ func (c *Config) check() (*settings, error) {
 	}
 	if s.activityEvery, err = parseInterval(c.ActivityInterval); err != nil {
 		return nil, fmt.Errorf("option activityInterval: %w", err)
+	}
+	if (s.certFile == "") != (s.keyFile == "") {
+		return nil, errors.New("options etcdCertFile and etcdKeyFile: one needs the other")
 	}
 	if c.PublicURL != "" {
 		u, err := url.Parse(c.PublicURL)

@@ -42,6 +42,7 @@ func Run(t *testing.T, make Maker) {
 		{"what ends a wait without a server", heldInVain},
 		{"who may not visit a server does not wait for it", heldForFew},
 		{"another etcd cluster", otherCluster},
+		{"members of etcd that die or fall silent are left", deadMembers},
 		{"unix sockets", unixSockets},
 		{"real use is reported", activity},
 		{"activity waits for the control plane", activityWaits},

@@ -1,7 +1,6 @@
 package yaegi
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"syscall"
@@ -16,6 +15,18 @@ func cpu() int64 {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return u.Utime.Nano() + u.Stime.Nano()
+}
+
+// compiled makes an edge for a benchmark that compares.
+func compiled(t testing.TB, o edgetest.Options) http.Handler {
+	t.Helper()
+	c := plugin.CreateConfig()
+	c.Etcd, c.Prefix, c.Hub = o.Etcd, o.Prefix, o.Hub
+	h, err := plugin.New(t.Context(), nil, c, t.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
 }
 
 // BenchmarkRequest is one GET of a signed-in browser to a running server, compiled and interpreted, with the server's own
