@@ -22,6 +22,7 @@ func compiled(t testing.TB, o edgetest.Options) http.Handler {
 	t.Helper()
 	c := plugin.CreateConfig()
 	c.Etcd, c.Prefix, c.Hub = o.Etcd, o.Prefix, o.Hub
+	c.StatusPath, c.LogFields = o.StatusPath, o.LogFields
 	h, err := plugin.New(t.Context(), nil, c, t.Name())
 	if err != nil {
 		t.Fatal(err)
@@ -46,16 +47,6 @@ func BenchmarkLogged(b *testing.B) {
 func BenchmarkStopped(b *testing.B) { benchmark(b, "/user/bob/api/kernels/0a1b2c3d?t=1", 424) }
 
 func benchmark(b *testing.B, target string, want int, change ...func(*edgetest.Options)) {
-	compiled := func(t testing.TB, o edgetest.Options) http.Handler {
-		c := plugin.CreateConfig()
-		c.Etcd, c.Prefix, c.Hub = o.Etcd, o.Prefix, o.Hub
-		c.StatusPath, c.LogFields = o.StatusPath, o.LogFields
-		h, err := plugin.New(context.Background(), nil, c, "bench")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return h
-	}
 	for name, make := range map[string]edgetest.Maker{"compiled": compiled, "interpreted": load(b).make} {
 		b.Run(name, func(b *testing.B) {
 			w := edgetest.NewWorld(b, edgetest.SharedEtcd(b))
