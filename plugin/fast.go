@@ -21,7 +21,7 @@ type fast struct {
 	visitors map[string]*visitor
 	byPrefix map[string]map[*visitor]bool // whose paths lead to this route
 	from     map[string][]string          // X-Forwarded-For by the address of the connection
-	learned  int                          // entries since everything was forgotten
+	learned  int                          // bytes since everything was forgotten
 
 	// Tables for serveFast, which never change. They are not package variables: Yaegi sets those in the order of the files.
 	harmless map[string]bool // request headers that need no look
@@ -34,8 +34,12 @@ type visitor struct {
 	paths map[string]*pass // guarded by fast.mu
 }
 
-// maxLearned bounds what is remembered; beyond it everything is learned anew.
-const maxLearned = 100000
+// Bounds of what is remembered. Beyond them everything is learned anew: paths and cookies may be long, and who may visit one
+// server can send any.
+const (
+	maxLearned = 64 << 20
+	entrySize  = 300 // bytes of an entry besides what comes from outside, about
+)
 
 func newFast() *fast {
 	f := &fast{harmless: make(map[string]bool), special: make(map[string]bool)}
@@ -90,7 +94,8 @@ func serveFast(s *shared, w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	// "%" and "k": the query may hold a token. Another header than the harmless ones is written, which the writer refuses.
-	if strings.ContainsAny(u.RawQuery, "%k") || h.WriteSubset(f.refusing, f.harmless) != nil {
+	// Of a client that names no agent, net/http would say that it is Go.
+	if strings.ContainsAny(u.RawQuery, "%k") || h.WriteSubset(f.refusing, f.harmless) != nil || len(h["User-Agent"]) == 0 {
 		return false
 	}
 	if from == nil {
@@ -99,6 +104,7 @@ func serveFast(s *shared, w http.ResponseWriter, r *http.Request) bool {
 	u.Scheme = "http"
 	u.Host = p.target.host
 	r.Body = nil
+	r.Close = false // a visitor's "Connection: close" is about the visitor's connection
 	for name, lines := range p.told {
 		h[name] = lines
 	}
