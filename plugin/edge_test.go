@@ -2,6 +2,8 @@ package plugin
 
 import (
 	"context"
+	"io"
+	"log"
 	"net/http"
 	"os"
 	"testing"
@@ -9,9 +11,17 @@ import (
 	"github.com/edgehub/edgehub/plugin/edgetest"
 )
 
+// logged is what the edge wrote into its log in all tests.
+var logged = &safeBuffer{}
+
 func TestMain(m *testing.M) {
+	log.SetOutput(io.MultiWriter(os.Stderr, logged))
 	code := m.Run()
 	edgetest.StopSharedEtcd()
+	for _, secret := range edgetest.Leaked(logged.String()) {
+		log.Printf("the log of the edge shows the secret %q", secret)
+		code = 1
+	}
 	os.Exit(code)
 }
 
