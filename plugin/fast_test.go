@@ -6,10 +6,9 @@ import (
 	"io"
 	"math/rand"
 	"net/http"
-	"os"
 	"sort"
-	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,9 +21,13 @@ func TestShortWayDecidesLikeTheLong(t *testing.T) {
 	rounds := proveCount("EDGEHUB_PROVE_REQUESTS", 10000)
 	seed := proveSeed()
 	t.Logf("EDGEHUB_PROVE_SEED=%d", seed)
+	captureLog(t)
 	d := newTwins(t, seed)
 	short := 0
+	var done atomic.Int64
+	defer tell(t.Name(), &done, rounds)()
 	for i := range rounds {
+		done.Add(1)
 		if d.rnd.Intn(10) == 0 {
 			d.change()
 		}
@@ -270,20 +273,4 @@ func (w *reply) text() string {
 		fmt.Fprintln(&b, w.body.Len(), w.body.String()[:min(w.body.Len(), 200)])
 	}
 	return b.String()
-}
-
-// proveCount is how much a test does: a sample, or what the variable says.
-func proveCount(variable string, sample int) int {
-	if n, err := strconv.Atoi(os.Getenv(variable)); err == nil {
-		return n
-	}
-	return sample
-}
-
-// proveSeed is that of EDGEHUB_PROVE_SEED, or always the same.
-func proveSeed() int64 {
-	if n, err := strconv.ParseInt(os.Getenv("EDGEHUB_PROVE_SEED"), 10, 64); err == nil {
-		return n
-	}
-	return 1
 }
