@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
@@ -168,7 +169,7 @@ func failFast(s *shared, w http.ResponseWriter, r *http.Request, p *pass, err er
 // here on a revocation ends it.
 func carryOn(s *shared, w http.ResponseWriter, r *http.Request, p *pass, resp *http.Response) {
 	defer resp.Body.Close()
-	v := &visit{pass: p, route: p.route, claims: p.who.claims, slash: true, cancel: func() { resp.Body.Close() }}
+	v := &visit{pass: p, route: p.route, claims: p.who.claims, slash: true, cancel: closing(resp.Body)}
 	addLive(s.live, v)
 	defer removeLive(s.live, v)
 	if !stillGood(s.state, p) {
@@ -176,6 +177,12 @@ func carryOn(s *shared, w http.ResponseWriter, r *http.Request, p *pass, resp *h
 		return
 	}
 	sendAnswer(s, w, r, v, resp)
+}
+
+// closing is what cancels a visit whose answer is under way. It is a function of its own: Yaegi waits for ever when something
+// deferred calls a function literal of the same call.
+func closing(body io.Closer) context.CancelFunc {
+	return func() { body.Close() }
 }
 
 // abort ends the visitor's connection, because the rest of an answer does not come.

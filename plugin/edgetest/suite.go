@@ -38,6 +38,7 @@ func Run(t *testing.T, make Maker) {
 		{"requests wait for a server that starts", held},
 		{"what ends a wait without a server", heldInVain},
 		{"who may not visit a server does not wait for it", heldForFew},
+		{"long answers come whole each time", longAgain},
 		{"methods", methods},
 		{"each credential opens only what it is for", confusion},
 		{"forged headers in every spelling", forgedForms},
