@@ -1,13 +1,18 @@
 package plugin
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net/http"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/edgehub/edgehub/plugin/edgetest"
 	"github.com/edgehub/edgehub/routes"
 )
 
@@ -108,4 +113,64 @@ func TestOddKeysOfStarts(t *testing.T) {
 	if g.shared.state.routeOf("/user/alice/") == nil {
 		t.Error("a good route is gone")
 	}
+}
+
+// TestStormOfStoppedServers lets ten thousand tabs of stopped servers come back, as they do every few seconds (T97).
+func TestStormOfStoppedServers(t *testing.T) {
+	g := newStage(t)
+	edge := &Edge{shared: g.shared}
+	for i := range 10_000 {
+		h := http.Header{"Cookie": {fmt.Sprint("edgehub=junk", i)}, "Authorization": {"token " + strings.Repeat("u", 32)}, "Connection": {"Upgrade"}, "Upgrade": {"websocket"}}
+		w := g.do(request("GET", fmt.Sprintf("/user/user%d/api/kernels/1/channels", i), "h", h), edge.ServeHTTP)
+		if w.status != http.StatusFailedDependency || g.sent != nil {
+			t.Fatalf("%d, sent on: %v", w.status, g.sent != nil)
+		}
+	}
+	s := g.shared
+	if n := len(s.state.recent) + len(s.passes.items) + len(s.exchange.calls) + len(s.exchange.refused.items) + len(s.fast.visitors) + s.live.count(); n != 0 {
+		t.Errorf("%d things are left of the storm", n)
+	}
+}
+
+// TestHangingServersLeaveNothing lets visitors leave servers that accept and never answer, or stop in the middle (C23).
+func TestHangingServersLeaveNothing(t *testing.T) {
+	w := edgetest.NewWorld(t, edgetest.SharedEtcd(t))
+	hang := make(chan bool)
+	reached := make(chan bool, 100)
+	server := edgetest.Backend(t, func(rw http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "half") {
+			_, _ = rw.Write(make([]byte, 100_000))
+		}
+		reached <- true
+		select {
+		case <-hang:
+		case <-r.Context().Done():
+		}
+	})
+	t.Cleanup(func() { close(hang) })
+	w.PutRoute(edgetest.Route("alice", server.URL))
+	w.Start(makeEdge)
+	s := w.Edge.(*Edge).shared
+	ctx, leave := context.WithCancel(context.Background())
+	var visitors sync.WaitGroup
+	for i := range 60 {
+		r := w.Request("GET", "/user/alice/"+[]string{"hang", "half", "socket"}[i%3], "Authorization", "token "+w.TokenOf("alice"))
+		if i%3 == 2 {
+			r.Header["Connection"], r.Header["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
+		}
+		visitors.Go(func() {
+			if resp, err := http.DefaultTransport.RoundTrip(r.WithContext(ctx)); err == nil {
+				_, _ = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+		})
+		<-reached
+	}
+	leave()
+	visitors.Wait()
+	w.Eventually("nothing is under way", func() bool { return s.live.count() == 0 })
+	w.Eventually("no goroutine copies", func() bool {
+		stacks := make([]byte, 1<<20)
+		return !strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "plugin.(*Edge).ServeHTTP")
+	})
 }
