@@ -164,7 +164,7 @@ func (g *stage) do(r *http.Request, serve func(w http.ResponseWriter, r *http.Re
 	g.sent = nil
 	w = &reply{header: http.Header{}}
 	defer func() {
-		if err := recover(); err != nil && err != http.ErrAbortHandler { //nolint:errorlint // exactly this value
+		if err := recover(); err != nil && err != http.ErrAbortHandler {
 			panic(err)
 		} else if err != nil {
 			w.broken = true

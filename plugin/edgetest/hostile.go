@@ -71,7 +71,7 @@ func hostile(t *testing.T, make Maker) {
 			}
 			got := w.exchange("GET "+target+" HTTP/1.1\r\nHost: h\r\nUser-Agent: a\r\nAuthorization: token "+token+"\r\n"+headers+"\r\n", 20*time.Second)
 			status := 0
-			fmt.Sscanf(got, "HTTP/1.1 %d", &status)
+			_, _ = fmt.Sscanf(got, "HTTP/1.1 %d", &status)
 			head, body, _ := strings.Cut(got, "\r\n\r\n")
 			if strings.Contains(head, "\r\nSet-Cookie:") || strings.Contains(head, "\rSet-Cookie:") || strings.Contains(strings.ReplaceAll(head, "X-A: a Set-Cookie: edgehub=evil", ""), "evil") || strings.Contains(body, "evil") {
 				t.Errorf("%s: evil came through: %.2000q", name, got)
