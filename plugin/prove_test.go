@@ -179,7 +179,7 @@ func nastyTarget(rnd *rand.Rand) string {
 // TestProveTokens changes good tokens, and signs bad ones with the right key. Who is let in must be who slowVerify lets in, and of
 // what nobody signed, nothing.
 func TestProveTokens(t *testing.T) {
-	inBlocks(t, proveCount("EDGEHUB_PROVE_TOKENS", 20_000), func() func(rnd *rand.Rand) error {
+	inBlocks(t, proveCount("EDGEHUB_PROVE_TOKENS", 10_000), func() func(rnd *rand.Rand) error {
 		f := newForger()
 		return func(rnd *rand.Rand) error {
 			how, token := f.forge(rnd)
