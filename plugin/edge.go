@@ -145,7 +145,7 @@ func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 	if query != "" {
 		query = withoutToken(query)
 	}
-	if !f.slash && (plainGet || r.Method == http.MethodHead) {
+	if !f.slash && (plainGet || r.Method == http.MethodHead) && stillGood(s.state, p) {
 		noteSent(r, http.StatusMovedPermanently)
 		addSlash(w, path, query)
 		return

@@ -173,6 +173,7 @@ func (w *World) Token(c routes.Claims) string {
 	if err != nil {
 		w.T.Fatal(err)
 	}
+	Keep(token)
 	return token
 }
 
@@ -379,6 +380,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	token, status := f(in.Token)
+	Keep(in.Token)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]any{"edge_token": token, "expires_in": 3600})
