@@ -148,7 +148,7 @@ func copyPieces(w http.ResponseWriter, body io.Reader, buf []byte) error {
 				return err
 			}
 		}
-		if err != nil && err != io.EOF { //nolint:errorlint // io.Reader's contract: exactly this value
+		if err != nil && err != io.EOF {
 			return err
 		}
 		if err != nil {
