@@ -137,7 +137,7 @@ func serveFast(s *shared, w http.ResponseWriter, r *http.Request) bool {
 func visitorKey(r *http.Request) string {
 	h := r.Header
 	return strings.Join([]string{
-		r.Host, h.Get("X-Forwarded-Proto"), strings.Join(h["Authorization"], "\n"), strings.Join(h["Cookie"], "\n"),
+		r.Host, h.Get("X-Forwarded-Proto"), h.Get("Sec-Fetch-Site"), strings.Join(h["Authorization"], "\n"), strings.Join(h["Cookie"], "\n"),
 	}, "\n")
 }
 

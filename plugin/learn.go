@@ -33,7 +33,7 @@ func (f *fast) count() {
 func (f *fast) learn(version int64, r *http.Request, p *pass) {
 	h := r.Header
 	if r.Method != http.MethodGet || r.URL.RawPath != "" || p.target.scheme != "http" || r.TLS != nil && h.Get("X-Forwarded-Proto") == "" ||
-		len(h["Cookie"]) > 1 || len(h["Authorization"]) > 1 || len(h["X-Forwarded-Proto"]) > 1 {
+		len(h["Cookie"]) > 1 || len(h["Authorization"]) > 1 || len(h["X-Forwarded-Proto"]) > 1 || len(h["Sec-Fetch-Site"]) > 1 {
 		return
 	}
 	key := visitorKey(r)

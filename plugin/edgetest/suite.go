@@ -38,6 +38,12 @@ func Run(t *testing.T, make Maker) {
 		{"requests wait for a server that starts", held},
 		{"what ends a wait without a server", heldInVain},
 		{"who may not visit a server does not wait for it", heldForFew},
+		{"other hosts than the hub's are refused", foreignHosts},
+		{"each user's host has that user's servers", userHosts},
+		{"signing in on a user's host", userHostVisit},
+		{"an edge token is good on its own host only", hostBound},
+		{"pages of one user's host do nothing on another", betweenHosts},
+		{"tokens in addresses, by option", queryTokens},
 		{"another etcd cluster", otherCluster},
 		{"unix sockets", unixSockets},
 	} {
