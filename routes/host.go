@@ -60,6 +60,9 @@ func (h *Hosts) Of(user string) string { return UserLabel(user) + h.suffix }
 // OriginOf is the origin of a user's host.
 func (h *Hosts) OriginOf(user string) string { return h.Scheme + "://" + h.Of(user) }
 
+// UsersPattern is every user's origin as a Content-Security-Policy writes it: https://*.hub.example.org.
+func (h *Hosts) UsersPattern() string { return h.Scheme + "://*" + h.suffix }
+
 // IsUsers reports whether a normal host is one that a user may have.
 func (h *Hosts) IsUsers(host string) bool {
 	return strings.HasSuffix(host, h.suffix) && validLabel(host[:len(host)-len(h.suffix)])

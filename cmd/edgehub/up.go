@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,7 +40,7 @@ are processes of this machine. Everything is stored below --data, and is there a
 
 On a new hub the administrator gets a generated password, which is printed and kept in --data.`,
 		Example: "  edgehub up\n  edgehub up --listen 0.0.0.0:8000 --data /var/lib/edgehub\n  edgehub up --edge=traefik",
-	}, defaults, []string{"listen", "data", "edge", "traefik", "public-url", "api-url", "admin", "admin-password-file",
+	}, defaults, []string{"listen", "data", "edge", "traefik", "public-url", "user-domain", "api-hosts", "query-tokens", "api-url", "admin", "admin-password-file",
 		"bootstrap-token-file", "cleanup-servers", "hold-start", "stopped-status"}, func(cmd *cobra.Command, s settings) error {
 		log, err := s.logger(cmd.ErrOrStderr())
 		if err != nil {
@@ -143,7 +144,7 @@ func (u *up) serve(ctx context.Context, cp *controlplane.ControlPlane, db *etcd.
 // door serves the front door until ctx ends.
 func (u *up) door(ctx context.Context, l net.Listener) error {
 	if u.traefik == nil {
-		return front.Embedded(ctx, l, u.plugin(), u.log)
+		return front.Embedded(ctx, l, u.plugin(l.Addr()), u.log)
 	}
 	// Until now the listener kept the address for us; now it is Traefik's.
 	if err := l.Close(); err != nil {
@@ -182,6 +183,9 @@ func (u *up) findEdge(addr net.Addr) error {
 	if err := front.CheckStoppedStatus(u.StoppedStatus); err != nil {
 		return err
 	}
+	if err := front.CheckAPIHosts(u.PublicURL, u.APIHosts); err != nil {
+		return err
+	}
 	switch u.Edge {
 	case "embedded":
 		return nil
@@ -193,13 +197,27 @@ func (u *up) findEdge(addr net.Addr) error {
 	if err != nil {
 		return err
 	}
-	u.traefik = &front.Traefik{Binary: binary, Dir: u.path("traefik"), Listen: addr.String(), Plugin: u.plugin(), Log: u.log}
+	u.traefik = &front.Traefik{Binary: binary, Dir: u.path("traefik"), Listen: addr.String(), Plugin: u.plugin(addr), Log: u.log}
 	return nil
 }
 
-func (u *up) plugin() *front.Config {
+// apiHosts are the hosts by which this machine reaches its own front door, and those given.
+func (u *up) apiHosts(addr net.Addr) []string {
+	if u.PublicURL == "" {
+		return nil
+	}
+	hosts := append([]string(nil), u.APIHosts...)
+	for _, raw := range []string{u.localURL(addr), u.APIURL} {
+		if parsed, err := url.Parse(raw); err == nil && parsed.Host != "" {
+			hosts = append(hosts, parsed.Host)
+		}
+	}
+	return hosts
+}
+
+func (u *up) plugin(addr net.Addr) *front.Config {
 	return &front.Config{Etcd: []string{"unix://" + u.path("run", "etcd.sock")}, Prefix: u.Prefix, PublicURL: u.PublicURL,
-		StoppedStatus: u.StoppedStatus}
+		UserDomain: u.UserDomain, APIHosts: u.apiHosts(addr), QueryTokens: u.QueryTokens, StoppedStatus: u.StoppedStatus}
 }
 
 // options are the control plane's. It listens on a Unix socket: the front door is the only address of this machine.

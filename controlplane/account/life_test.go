@@ -28,7 +28,7 @@ func TestAnEdgeTokenEndsWithItsCredential(t *testing.T) {
 		}
 		_, secret, err := f.tokens.Issue(t.Context(), token)
 		f.must("Issue", err)
-		edge, life, err := f.EdgeToken(f.byToken(secret))
+		edge, life, err := f.EdgeToken(f.byToken(secret), "")
 		f.must("EdgeToken", err)
 		claims, err := f.tokens.OpenEdgeToken(edge)
 		f.must("OpenEdgeToken", err)

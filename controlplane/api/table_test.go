@@ -163,6 +163,9 @@ func TestEveryEndpoint(t *testing.T) {
 		{"nobody", "POST /hub/api/edge/exchange", `{}`, 400, "", "The body must have a token."},
 		{"nobody", "POST /hub/api/edge/renew", `{"token":"x"}`, 403, "", "The edge token is not valid."},
 		{"nobody", "POST /hub/api/edge/renew", "", 400, "", "The body must have a token."},
+		{"nobody", "POST /hub/api/edge/redeem", `{"code":"x","host":"alice.hub.example.org","state":"y"}`, 403, "", "This code is not valid."},
+		{"nobody", "POST /hub/api/edge/redeem", `{"code":"x"}`, 400, "", "The body must have a code, its host and its state."},
+		{"nobody", "POST /hub/api/edge/exchange", `{"token":"x","host":"alice.hub.example.org"}`, 400, "", "This is not a user's host."},
 	} {
 		method, path, _ := strings.Cut(s.request, " ")
 		a := h.do(method, path, s.send, as(secrets[s.who]))

@@ -68,7 +68,9 @@ func (w *World) hostToken(user, host string) string {
 func foreignHosts(t *testing.T, make Maker) {
 	w := NewWorld(t, SharedEtcd(t))
 	w.PutRoute(Route("alice", Server(t, "alice").URL))
-	w.Start(make, func(o *Options) { o.PublicURL, o.APIHosts = "https://"+hubAt+":443/", []string{"10.0.0.7:8000", "inside:443"} })
+	w.Start(make, func(o *Options) {
+		o.PublicURL, o.APIHosts = "https://"+hubAt+":443/", []string{"10.0.0.7:8000", "inside:443"}
+	})
 	everywhere := []string{"/", "/hub/login", "/hub/api/user", "/hub/health", "/user/alice/", "/user/alice/api", "/user/nobody/", "/.edgehub/visit"}
 	ask := func(host, path string) *Answer {
 		return w.Do(w.RequestAt(host, "GET", path, "Authorization", "token "+w.TokenOf("alice"), "Cookie", hostCookie+"="+w.TokenOf("alice")))
