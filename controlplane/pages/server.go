@@ -91,7 +91,7 @@ func (p *Pages) pending(v visit) error {
 		return p.offer(v, status, &s)
 	}
 	view := PendingView{Page: p.page(v.w, v.r, v.Caller), ServerRef: ref(&s), Next: next(v.r),
-		ServerURL: routes.UserPrefix(string(s.User), string(s.Name)), ProgressURL: spawn.ProgressURL(&s)}
+		ServerURL: p.address(routes.UserPrefix(string(s.User), string(s.Name))), ProgressURL: spawn.ProgressURL(&s)}
 	for _, e := range s.Events {
 		view.Events = append(view.Events, EventView{Progress: e.Progress, Message: e.Message})
 	}
