@@ -20,7 +20,7 @@ func misplaced(s *shared, w http.ResponseWriter, r *http.Request, path string, f
 		return hosts != nil && leaveHub(s, w, r, path, f)
 	case hosts != nil && hosts.IsUsers(host):
 		return onUserHost(s, w, r, path, f, host)
-	case s.set.apiHosts[host] && (strings.HasPrefix(path, "/hub/api/") || path == "/hub/health"):
+	case s.set.apiHosts[host] && (path == "/hub/api" || path == "/hub/health" || strings.HasPrefix(path, "/hub/api/")):
 		return false
 	}
 	answer(w, r, http.StatusMisdirectedRequest, "invalid", "This host is not served here.")

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -107,6 +109,39 @@ func TestHosts(t *testing.T) {
 			t.Errorf("alice's server on bob's host: %q", got)
 		}
 	})
+}
+
+// TestJupyterOnItsHost is work in a real Jupyter on the host of its user.
+func TestJupyterOnItsHost(t *testing.T) {
+	t.Parallel()
+	env.Peer(t, env.Chromium)
+	_, err := os.Stat(filepath.Join(env.Peer(t, env.Jupyter), "jupyter-lab"))
+	s := &story{lab: err == nil, World: env.Up(t, env.Options{Jupyter: true, Args: []string{"--public-url", hubAt, "--user-domain", "hub.localhost"}})}
+	password, err := os.ReadFile(filepath.Join(s.Data, "admin-password"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, _, err := net.SplitHostPort(s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := env.OpenBrowser(t, address)
+	b.Go(hubAt + "/hub/login")
+	b.Click("#username_input")
+	b.Type("admin")
+	b.Click("#password_input")
+	b.Type(strings.TrimSpace(string(password)))
+	b.Press(kb.Enter)
+	b.Click("#start")
+	s.awaitJupyter(b)
+	if got := env.Eval[string](b, "location.origin"); got != "http://admin.hub.localhost:8000" {
+		t.Errorf("Jupyter is at %s", got)
+	}
+	if s.lab {
+		s.notebook(t, b)
+	} else {
+		s.kernel(t, b)
+	}
 }
 
 // fetchOf is what a page reads of an address, with the cookies that the browser has.
