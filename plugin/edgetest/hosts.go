@@ -58,8 +58,8 @@ func claimsOf(token string) string {
 	return string(payload)
 }
 
-// hostToken is an edge token of user that is bound to a host.
-func (w *World) hostToken(user, host string) string {
+// HostToken is an edge token of user that is good on one host only.
+func (w *World) HostToken(user, host string) string {
 	c := Claims(user)
 	c.Host = host
 	return w.Token(c)
@@ -115,9 +115,9 @@ func userHosts(t *testing.T, make Maker) {
 		want         string // who gets it, where it is sent to, or part of the answer
 		status       int
 	}{
-		{aliceAt, "/user/alice/x", program, []string{"Cookie", hostCookie + "=" + w.hostToken("alice", aliceAt)}, "alice", 200},
-		{"ALICE.hub.example.org:443", "/user/alice/x", program, []string{"Cookie", hostCookie + "=" + w.hostToken("alice", aliceAt)}, "alice", 200},
-		{hashedAt, "/user/A%20b/x", program, []string{"Cookie", hostCookie + "=" + w.hostToken("A b", hashedAt)}, "A b", 200},
+		{aliceAt, "/user/alice/x", program, []string{"Cookie", hostCookie + "=" + w.HostToken("alice", aliceAt)}, "alice", 200},
+		{"ALICE.hub.example.org:443", "/user/alice/x", program, []string{"Cookie", hostCookie + "=" + w.HostToken("alice", aliceAt)}, "alice", 200},
+		{hashedAt, "/user/A%20b/x", program, []string{"Cookie", hostCookie + "=" + w.HostToken("A b", hashedAt)}, "A b", 200},
 		{aliceAt, "/dash/", person, nil, "dash", 200},
 		{hubAt, "/status/", person, nil, "status", 200},
 		{hubAt, "/dash/", person, nil, toAlice + "/dash/", 302},
@@ -139,7 +139,7 @@ func userHosts(t *testing.T, make Maker) {
 		{aliceAt, "/user/carol/lab", person, nil, "There is nothing here", 404},
 		// Nothing else is on a user's host.
 		{aliceAt, "/user/bob/", program, []string{"Authorization", "token " + w.TokenOf("bob")}, "not_found", 404},
-		{aliceAt, "/user/bob/", program, []string{"Authorization", "token " + w.hostToken("bob", aliceAt)}, "not_found", 404},
+		{aliceAt, "/user/bob/", program, []string{"Authorization", "token " + w.HostToken("bob", aliceAt)}, "not_found", 404},
 		{aliceAt, "/user/bob/", person, nil, "There is nothing here", 404},
 		{aliceAt, "/hub/home?x=1", person, nil, toHub + "/hub/home?x=1", 302},
 		{aliceAt, "/hub/login?token=x", person, nil, toHub + "/hub/login", 302},
@@ -188,7 +188,7 @@ func userHostVisit(t *testing.T, make Maker) {
 	w := hostsWorld(t, make)
 	code := strings.Repeat("c0de", 16)
 	redeemed := 0
-	answers := w.hostToken("alice", aliceAt)
+	answers := w.HostToken("alice", aliceAt)
 	next := "/user/alice/lab?x=1"
 	w.Hub.OnRedeem(func(c, host, state string) (string, string) {
 		redeemed++
@@ -264,7 +264,7 @@ func userHostVisit(t *testing.T, make Maker) {
 			t.Errorf("next %q leads to %q", away, a.Header.Get("Location"))
 		}
 	}
-	for _, token := range []string{"", "junk", w.TokenOf("alice"), w.hostToken("alice", bobAt)} {
+	for _, token := range []string{"", "junk", w.TokenOf("alice"), w.HostToken("alice", bobAt)} {
 		answers = token
 		if a := visit(aliceAt, full, withState...); a.Header.Get("Location") != "/.edgehub/visit" || len(a.Header["Set-Cookie"]) > 0 {
 			t.Errorf("the hub gave %q: %v", token, a.Header)
@@ -284,7 +284,7 @@ func hostBound(t *testing.T, make Maker) {
 		}
 		return w.TokenOf("bob"), 200
 	})
-	bobAtAlice := w.hostToken("bob", aliceAt)
+	bobAtAlice := w.HostToken("bob", aliceAt)
 	status := func(host, path string, headers ...string) int {
 		return w.Do(w.RequestAt(host, "GET", path, headers...)).Status
 	}
@@ -330,7 +330,7 @@ func hostBound(t *testing.T, make Maker) {
 	w.Hub.OnRenew(func(token string) (string, int) {
 		for _, host := range []string{aliceAt, bobAt} {
 			if strings.Contains(claimsOf(token), `"host":"`+host+`"`) {
-				return w.hostToken("bob", host), 200
+				return w.HostToken("bob", host), 200
 			}
 		}
 		return w.TokenOf("bob"), 200
@@ -349,7 +349,7 @@ func hostBound(t *testing.T, make Maker) {
 	plain := NewWorld(t, SharedEtcd(t))
 	plain.PutRoute(Route("alice", Server(t, "alice").URL))
 	plain.Start(make)
-	if a := plain.Do(plain.Request("GET", "/user/alice/x", "Authorization", "token "+plain.hostToken("alice", aliceAt))); a.Status != 403 {
+	if a := plain.Do(plain.Request("GET", "/user/alice/x", "Authorization", "token "+plain.HostToken("alice", aliceAt))); a.Status != 403 {
 		t.Errorf("without hosts of users: %d", a.Status)
 	}
 }
@@ -357,7 +357,7 @@ func hostBound(t *testing.T, make Maker) {
 func betweenHosts(t *testing.T, make Maker) {
 	w := hostsWorld(t, make)
 	w.PutRoute(Route("alice", echoSocket(t).URL))
-	cookie := []string{"Cookie", hostCookie + "=" + w.hostToken("alice", aliceAt)}
+	cookie := []string{"Cookie", hostCookie + "=" + w.HostToken("alice", aliceAt)}
 	own, bobs, hubs := "https://"+aliceAt, "https://"+bobAt, "https://"+hubAt
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -434,7 +434,7 @@ func queryTokens(t *testing.T, make Maker) {
 		if token != api {
 			return "", 403
 		}
-		return w.hostToken("alice", host), 200
+		return w.HostToken("alice", host), 200
 	})
 	w.Start(make, on)
 	edge := w.TokenOf("alice")
@@ -505,13 +505,13 @@ func queryTokens(t *testing.T, make Maker) {
 	}
 
 	split := hostsWorld(t, make, on)
-	split.Hub.OnExchangeFor(func(_, host string) (string, int) { return split.hostToken("alice", host), 200 })
+	split.Hub.OnExchangeFor(func(_, host string) (string, int) { return split.HostToken("alice", host), 200 })
 	a = split.Do(split.RequestAt(hubAt, "GET", "/user/alice/lab?token="+api, asPerson()...))
 	if to := a.Header.Get("Location"); to != "https://"+aliceAt+"/user/alice/lab?token="+api || len(a.Header["Set-Cookie"]) > 0 {
 		t.Errorf("on the hub's host: %d %v", a.Status, a.Header)
 	}
 	a = split.Do(split.RequestAt(aliceAt, "GET", "/user/alice/lab?token="+api, asPerson()...))
-	if line := a.Header.Get("Set-Cookie"); a.Header.Get("Location") != "/user/alice/lab" || !strings.HasPrefix(line, hostCookie+"="+split.hostToken("alice", aliceAt)[:40]) ||
+	if line := a.Header.Get("Set-Cookie"); a.Header.Get("Location") != "/user/alice/lab" || !strings.HasPrefix(line, hostCookie+"="+split.HostToken("alice", aliceAt)[:40]) ||
 		!strings.Contains(claimsOf(line), aliceAt) {
 		t.Errorf("on alice's host: %d %v", a.Status, a.Header)
 	}
