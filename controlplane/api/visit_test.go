@@ -119,3 +119,23 @@ func TestEdgeTokensKeepTheirHost(t *testing.T) {
 		exchange(host).wantError(400, "This is not a user's host.")
 	}
 }
+
+func TestAddressesOfServersOnTheirHosts(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, withHosts(t))
+	secret := h.token(h.user("alice", false))
+	h.do("POST", "/hub/api/users/alice/servers/srv", "", as(secret)).want(201)
+	var got struct {
+		Servers map[string]struct {
+			URL             string `json:"url"`
+			FullURL         string `json:"full_url"`
+			ProgressURL     string `json:"progress_url"`
+			FullProgressURL string `json:"full_progress_url"`
+		} `json:"servers"`
+	}
+	h.do("GET", "/hub/api/users/alice", "", as(secret)).want(200).into(&got)
+	const at, progress = "https://alice.hub.example.org/user/alice/srv/", "/hub/api/users/alice/servers/srv/progress"
+	if s := got.Servers["srv"]; s.URL != at || s.FullURL != at || s.ProgressURL != progress || s.FullProgressURL != "https://hub.example.org"+progress {
+		t.Errorf("server = %+v", s)
+	}
+}
