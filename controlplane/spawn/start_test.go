@@ -93,7 +93,11 @@ func TestServerOnAHostOfItsUsers(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.adjust = func(o *spawn.Options) { o.Hosts = hosts }
-	w.replica("a").started("lab2")
+	s := w.replica("a").started("lab2")
+	const at = "https://alice.hub.example/user/alice/lab2/"
+	if last := s.Events[len(s.Events)-1]; last.URL != at || last.Message != "Server ready at "+at {
+		t.Errorf("the last event is %+v", last)
+	}
 	env := w.sim.env(alice)
 	for key, want := range map[string]string{
 		"JUPYTERHUB_HOST":               "https://hub.example",
