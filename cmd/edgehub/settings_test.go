@@ -145,6 +145,11 @@ func TestMistakesGetOneLineThatSaysWhatToDo(t *testing.T) {
 		{[]string{"up", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--stopped-status", "404"}, "Use 424, or 503"},
 		{[]string{"up", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--hold-start", "6m"}, "5m0s at most"},
 		{[]string{"up", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--hold-start", "1500ms"}, "whole seconds"},
+		{[]string{"up", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--user-domain", "hub.example.org"}, "Set --public-url"},
+		{[]string{"up", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--public-url", "https://hub.example.org", "--user-domain", "example.org"}, "the hub's own host is not below"},
+		{[]string{"up", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--api-hosts", "10.0.0.7"}, "Set --public-url too"},
+		{[]string{"edge", "--etcd", "http://127.0.0.1:1", "--public-url", "https://hub.example.org", "--user-domain", "hub.example.org:443"}, "without a port"},
+		{[]string{"edge", "--etcd", "http://127.0.0.1:1", "--public-url", "https://hub.example.org", "--api-hosts", "http://10.0.0.7"}, "Write HOST or HOST:PORT"},
 		{[]string{"up", "--log-level", "loud"}, "debug, info, warn or error"},
 		{[]string{"up", "--config", "/no/such/file"}, "cannot read the configuration"},
 	} {

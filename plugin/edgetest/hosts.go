@@ -460,6 +460,7 @@ func queryTokens(t *testing.T, make Maker) {
 			{"before a cookie", "/user/bob/x?token=" + api, []string{"Cookie", "edgehub=" + w.TokenOf("bob")}, 403},
 			{"invalid, with a cookie", "/user/bob/x?token=junk", []string{"Cookie", "edgehub=" + w.TokenOf("bob")}, 200},
 			{"the server's own, with a cookie", "/user/bob/x?token=" + Secret, []string{"Cookie", "edgehub=" + w.TokenOf("bob")}, 200},
+			{"the server's own, beside another in a header", "/user/alice/x?token=" + Secret, []string{"Authorization", "token " + api}, 200},
 			{"the server's own", "/user/bob/x?token=" + Secret, nil, 403},
 			{"where everybody may", "/user/open/x?token=x&token=y", nil, 200},
 		} {
