@@ -102,6 +102,7 @@ func (c *ControlPlane) Run(ctx context.Context, ready func()) error {
 	}
 	var manager sync.WaitGroup
 	manager.Go(func() { _ = parts.servers.Run(workers) })
+	manager.Go(func() { parts.tokens.Tend(workers, c.opts.RotateKeysEvery, c.log) })
 	err = c.serve(ctx, parts.handler, ready)
 	if c.opts.CleanupServers {
 		c.cleanup(parts.servers)
@@ -137,6 +138,7 @@ func (c *ControlPlane) awaitStore(ctx context.Context, st *store.Store) error {
 
 // parts are what a replica consists of.
 type parts struct {
+	tokens  *token.Service
 	servers *spawn.Manager
 	handler http.Handler
 }
@@ -171,7 +173,7 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	mux.Handle("/hub/api", rest)
 	mux.Handle("/hub/api/", rest)
 	mux.Handle("/", html)
-	return &parts{servers: servers, handler: web.WithRequestID(c.log, web.StrictPath(mux))}, nil
+	return &parts{tokens: tokens, servers: servers, handler: web.WithRequestID(c.log, web.StrictPath(mux))}, nil
 }
 
 // bootstrap makes a new hub usable: an administrator who can sign in, and the token of automation.

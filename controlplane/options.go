@@ -9,6 +9,7 @@ import (
 
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/spawn/local"
+	"github.com/edgehub/edgehub/controlplane/token"
 	"github.com/edgehub/edgehub/routes"
 )
 
@@ -35,6 +36,8 @@ type Options struct {
 	AdminPassword func() (string, error)
 	// BootstrapToken, if not empty, is made the API token of the admin service "bootstrap".
 	BootstrapToken string
+	// RotateKeysEvery is how old a signing key gets before a new one is published. Zero is for ever.
+	RotateKeysEvery time.Duration
 	// CleanupServers stops all servers when the replica ends in an orderly way, JupyterHub's cleanup_servers.
 	CleanupServers bool
 	StartTimeout   time.Duration
@@ -60,6 +63,9 @@ func (o *Options) validate() error {
 	}
 	if h := o.HoldStart; h < 0 || h > MaxHoldStart || h%time.Second != 0 {
 		return hub.Errorf(hub.Invalid, "%s is no time to hold requests while a server starts. Write whole seconds, %s at most, for example 30s; 0 for not at all.", h, MaxHoldStart)
+	}
+	if err := token.CheckKeyAge(o.RotateKeysEvery); err != nil {
+		return err
 	}
 	if o.PublicURL != "" {
 		o.PublicURL = strings.TrimSuffix(o.PublicURL, "/") + "/"

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/edgehub/edgehub/routes"
 )
@@ -49,11 +50,13 @@ type Config struct {
 	// so that a page that is opened with one is replaced by its address without it. Default: tokens in addresses are removed
 	// and count for nothing.
 	QueryTokens bool `json:"queryTokens,omitempty" yaml:"queryTokens,omitempty"`
+	// ActivityInterval is how often the edge tells the control plane which servers are in use: 60s, 5m. "0": never.
+	ActivityInterval string `json:"activityInterval,omitempty" yaml:"activityInterval,omitempty"`
 }
 
 // CreateConfig returns the configuration that holds where an operator sets nothing.
 func CreateConfig() *Config {
-	return &Config{Prefix: routes.DefaultPrefix}
+	return &Config{Prefix: routes.DefaultPrefix, ActivityInterval: defaultActivityInterval.String()}
 }
 
 // settings are the checked form of a Config.
@@ -72,6 +75,9 @@ type settings struct {
 
 	stoppedStatus int
 	queryTokens   bool
+
+	// activityEvery is how often activity is reported, zero for never.
+	activityEvery time.Duration
 }
 
 // address is where to dial: a host and port, or a unix socket.
@@ -117,6 +123,9 @@ func (c *Config) check() (*settings, error) {
 			return nil, fmt.Errorf("option targets: %s is not a network like 10.0.0.0/8", clip(raw))
 		}
 		s.targets = append(s.targets, p)
+	}
+	if s.activityEvery, err = parseInterval(c.ActivityInterval); err != nil {
+		return nil, fmt.Errorf("option activityInterval: %w", err)
 	}
 	if err = c.checkHosts(s); err != nil {
 		return nil, err
@@ -175,6 +184,18 @@ func (c *Config) unknown() string {
 		}
 	}
 	return first
+}
+
+// parseInterval reads how often activity is reported.
+func parseInterval(raw string) (time.Duration, error) {
+	if raw == "" {
+		return defaultActivityInterval, nil
+	}
+	d, err := time.ParseDuration(raw)
+	if err != nil || d < 0 || d > 0 && d < minActivityInterval {
+		return 0, fmt.Errorf("%s is neither a time like 60s, of 100ms or more, nor 0", clip(raw))
+	}
+	return d, nil
 }
 
 func parseAddresses(list []string) ([]*address, error) {

@@ -145,31 +145,41 @@ type edgeAnswer struct {
 
 // call asks the control plane for an edge token and returns its answer with the HTTP status: an empty answer if that is not
 // 200, and status 0 if there was none.
-func (c *control) call(path string, question map[string]string) (edgeAnswer, int) {
-	body, err := json.Marshal(question)
-	if err != nil {
-		return edgeAnswer{}, 0
+func (c *control) call(path string, question map[string]string) (*edgeAnswer, int) {
+	answer := &edgeAnswer{}
+	status := c.post(context.Background(), path, question, answer)
+	if status != http.StatusOK {
+		return &edgeAnswer{}, status
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), hubCallTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://hub"+path, bytes.NewReader(body))
+	if answer.EdgeToken == "" {
+		return &edgeAnswer{}, 0
+	}
+	return answer, status
+}
+
+// post sends body to the control plane as JSON, reads what it answers into answer unless that is nil, and returns the HTTP
+// status. The status is 0 if there was no answer, or a good one that cannot be read.
+func (c *control) post(ctx context.Context, path string, body, answer any) int {
+	text, err := json.Marshal(body)
 	if err != nil {
-		return edgeAnswer{}, 0
+		return 0
+	}
+	ctx, cancel := context.WithTimeout(ctx, hubCallTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://hub"+path, bytes.NewReader(text))
+	if err != nil {
+		return 0
 	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := c.client.Do(req)
 	if err != nil {
 		c.shared.log.printf("control", "the control plane does not answer: %s", clip(err.Error()))
-		return edgeAnswer{}, 0
+		return 0
 	}
 	defer resp.Body.Close()
-	answer := edgeAnswer{}
-	err = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&answer)
-	if resp.StatusCode != http.StatusOK {
-		return edgeAnswer{}, resp.StatusCode
+	text, err = io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if resp.StatusCode == http.StatusOK && answer != nil && (err != nil || json.Unmarshal(text, answer) != nil) {
+		return 0
 	}
-	if err != nil || answer.EdgeToken == "" {
-		return edgeAnswer{}, 0
-	}
-	return answer, http.StatusOK
+	return resp.StatusCode
 }

@@ -144,7 +144,7 @@ func verify(s *shared, token string, f *found, bound string, now int64) *routes.
 }
 
 // verdictLife is how long a verified token is believed, in seconds, before its signature and its key are looked at
-// again. It bounds how long a key's own end goes unnoticed.
+// again. The token's end and its key's end it before.
 const verdictLife = 60
 
 // verdicts remembers which tokens have been verified, by their exact bytes, and with which set of keys: a verdict dies

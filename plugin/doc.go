@@ -11,8 +11,8 @@
 // and closed on tokens.
 //
 // The reading order is config.go, edge.go and pass.go (one request from top to bottom), credentials.go, forward.go,
-// filter.go; then watcher.go and state.go (where the table comes from), live.go (how open connections are cut), shared.go
-// (lifecycle).
+// filter.go; then watcher.go and state.go (where the table comes from), live.go (how open connections are cut), use.go and
+// activity.go (which servers are in use), shared.go (lifecycle).
 //
 // The code runs under Yaegi 0.16.1 as well as compiled and keeps to the smaller Go that it speaks: standard library up to
 // Go 1.22 plus the routes package, no generics, and callbacks wrapped in functions. What Yaegi quietly reads differently is

@@ -145,6 +145,9 @@ func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 		addSlash(w, path, query)
 		return
 	}
+	if !plainGet || strings.Contains(r.Header.Get("Accept"), "text/html") { // not the reads of scripts, which are most requests
+		noteUse(s, r, f, now)
+	}
 	v := &visit{pass: p, route: f.route, claims: p.who.claims, slash: f.slash, query: query}
 	if p.due <= now {
 		v.refresh = s.renewal.refresh(p.who, now)

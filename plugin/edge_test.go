@@ -21,6 +21,7 @@ func makeEdge(t testing.TB, o edgetest.Options) http.Handler {
 	config := CreateConfig()
 	config.Etcd, config.Prefix, config.Hub, config.PublicURL = o.Etcd, o.Prefix, o.Hub, o.PublicURL
 	config.StoppedStatus, config.UserDomain, config.APIHosts, config.QueryTokens = o.StoppedStatus, o.UserDomain, o.APIHosts, o.QueryTokens
+	config.ActivityInterval = o.ActivityInterval
 	h, err := New(context.Background(), nil, config, t.Name())
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
@@ -47,6 +48,7 @@ func newFast() *fast {
 	// have to be added to.
 	f.harmless["Connection"] = true
 	delete(f.harmless, "X-Forwarded-For")
+	delete(f.harmless, "Upgrade-Insecure-Requests") // a browser loads a page, which is use of the server (see realUse)
 	for _, names := range []map[string]bool{connectionOnly, unwelcome} {
 		for name := range names {
 			f.special[name] = true
@@ -76,7 +78,9 @@ func serveFast(s *shared, w http.ResponseWriter, r *http.Request) bool {
 	h := r.Header
 	u := r.URL
 	f := s.fast
-	key := visitorKey(r)
+	key := strings.Join([]string{
+		r.Method, r.Host, h.Get("X-Forwarded-Proto"), h.Get("Sec-Fetch-Site"), u.RawPath, strings.Join(h["Authorization"], "\n"), strings.Join(h["Cookie"], "\n"),
+	}, "\n")
 	f.mu.Lock()
 	who := f.visitors[key]
 	if who == nil {
@@ -86,7 +90,7 @@ func serveFast(s *shared, w http.ResponseWriter, r *http.Request) bool {
 	now := f.now
 	from := f.from[r.RemoteAddr]
 	f.mu.Unlock()
-	if p == nil || p.calm <= now || u.RawPath != "" || r.ContentLength != 0 || r.Method != http.MethodGet {
+	if p == nil || p.calm <= now || r.ContentLength != 0 {
 		return false
 	}
 	// "%" and "k": the query may hold a token. Another header than the harmless ones is written, which the writer refuses.
@@ -133,14 +137,6 @@ func serveFast(s *shared, w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// visitorKey is the origin and all credentials of a request. No header holds a line break.
-func visitorKey(r *http.Request) string {
-	h := r.Header
-	return strings.Join([]string{
-		r.Host, h.Get("X-Forwarded-Proto"), h.Get("Sec-Fetch-Site"), strings.Join(h["Authorization"], "\n"), strings.Join(h["Cookie"], "\n"),
-	}, "\n")
-}
-
 // setSpecial copies a header of an answer that needs a look.
 func setSpecial(to, from http.Header, name string, p *pass) {
 	if name == "Set-Cookie" {
@@ -162,7 +158,7 @@ func failFast(s *shared, w http.ResponseWriter, r *http.Request, p *pass, err er
 // here on a revocation ends it.
 func carryOn(s *shared, w http.ResponseWriter, r *http.Request, p *pass, resp *http.Response) {
 	defer resp.Body.Close()
-	v := &visit{pass: p, route: p.route, claims: p.who.claims, slash: true, cancel: func() { resp.Body.Close() }}
+	v := &visit{pass: p, route: p.route, claims: p.who.claims, slash: true, cancel: closing(resp)}
 	addLive(s.live, v)
 	defer removeLive(s.live, v)
 	if !stillGood(s.state, p) {
@@ -172,8 +168,8 @@ func carryOn(s *shared, w http.ResponseWriter, r *http.Request, p *pass, resp *h
 	sendAnswer(s, w, r, v, resp)
 }
 
-// abort ends the visitor's connection, because the rest of an answer does not come.
-func abort(resp *http.Response) {
-	resp.Body.Close()
-	panic(http.ErrAbortHandler)
+// closing ends what is left of an answer. The function is made here and not where it is used: Yaegi runs what a function has
+// deferred with the function's frame locked, and a function that was made in the frame waits for the same lock.
+func closing(resp *http.Response) context.CancelFunc {
+	return func() { resp.Body.Close() }
 }

@@ -31,13 +31,8 @@ func (f *fast) count() {
 // learn remembers that p is the pass of a request, if there is nothing special about it. version is that of the state before
 // anything was looked up: if it has changed since, p may be old already.
 func (f *fast) learn(version int64, r *http.Request, p *pass) {
-	h := r.Header
-	if r.Method != http.MethodGet || r.URL.RawPath != "" || p.target.scheme != "http" || r.TLS != nil && h.Get("X-Forwarded-Proto") == "" ||
-		len(h["Cookie"]) > 1 || len(h["Authorization"]) > 1 || len(h["X-Forwarded-Proto"]) > 1 || len(h["Sec-Fetch-Site"]) > 1 {
-		return
-	}
-	key := visitorKey(r)
-	if len(key) > passKeySize {
+	key := visitorKey(r, p)
+	if key == "" {
 		return
 	}
 	f.mu.Lock()
@@ -60,6 +55,27 @@ func (f *fast) learn(version int64, r *http.Request, p *pass) {
 		f.byPrefix[p.route.Prefix] = of
 	}
 	of[who] = true
+}
+
+// visitorKey is what serveFast knows a visitor by: the origin and all credentials of a plain GET. No header holds a line
+// break. It is empty for a request that must take the long way each time.
+func visitorKey(r *http.Request, p *pass) string {
+	h := r.Header
+	cookies, tokens, protos := h["Cookie"], h["Authorization"], h["X-Forwarded-Proto"]
+	if r.Method != http.MethodGet || r.URL.RawPath != "" || len(cookies) > 1 || len(tokens) > 1 || len(protos) > 1 ||
+		len(h["Sec-Fetch-Site"]) > 1 {
+		return ""
+	}
+	if p.target.scheme != "http" || r.TLS != nil && len(protos) == 0 || strings.Contains(h.Get("Accept"), "text/html") {
+		return ""
+	}
+	key := strings.Join([]string{
+		r.Method, r.Host, h.Get("X-Forwarded-Proto"), h.Get("Sec-Fetch-Site"), "", strings.Join(tokens, "\n"), strings.Join(cookies, "\n"),
+	}, "\n")
+	if len(key) > passKeySize {
+		return ""
+	}
+	return key
 }
 
 // at is the version that a decision must remember from its start.

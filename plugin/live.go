@@ -12,6 +12,7 @@ import (
 type live struct {
 	mu       sync.Mutex
 	byPrefix map[string]map[*visit]bool
+	over     bool // the edge stops
 }
 
 // visit is one request on its way to a user's server.
@@ -23,6 +24,8 @@ type visit struct {
 	query   string         // what is forwarded
 	refresh string         // a Set-Cookie header that gives the visitor a newer edge token, or empty
 
+	use bool // what goes over its WebSocket is use of the server
+
 	cancel context.CancelFunc
 	cut    bool // guarded by live.mu
 }
@@ -31,13 +34,30 @@ func newLive() *live { return &live{byPrefix: make(map[string]map[*visit]bool)} 
 
 func addLive(l *live, v *visit) {
 	l.mu.Lock()
+	putLive(l, v)
+	l.mu.Unlock()
+}
+
+// putLive is addLive for a caller who holds the lock.
+func putLive(l *live, v *visit) {
 	set := l.byPrefix[v.route.Prefix]
 	if set == nil {
 		set = make(map[*visit]bool)
 		l.byPrefix[v.route.Prefix] = set
 	}
 	set[v] = true
-	l.mu.Unlock()
+}
+
+// joinLive adds v, and n goroutines that keep it open to wg, unless the edge stops.
+func joinLive(l *live, v *visit, wg *sync.WaitGroup, n int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		return false
+	}
+	wg.Add(n)
+	putLive(l, v)
+	return true
 }
 
 // removeLive ends v, which is over.
@@ -77,6 +97,16 @@ func (l *live) count() int {
 	return n
 }
 
+// close ends every visit, and lets no WebSocket in any more.
+func (l *live) close() {
+	l.mu.Lock()
+	l.over = true
+	l.mu.Unlock()
+	for _, v := range l.all() {
+		l.end(v)
+	}
+}
+
 // all returns every visit; concerned returns those that c may end.
 func (l *live) all() []*visit {
 	l.mu.Lock()
@@ -99,7 +129,7 @@ func (l *live) concerned(c *change) []*visit {
 			list = append(list, v)
 		}
 	}
-	if !c.revokes() {
+	if !c.revokes() && !c.keys {
 		return list
 	}
 	for _, set := range l.byPrefix {
@@ -112,9 +142,9 @@ func (l *live) concerned(c *change) []*visit {
 	return list
 }
 
-// concerns reports whether a revocation in c may be that of a visitor.
+// concerns reports whether a revocation in c, or a new epoch of the keys, may be that of a visitor.
 func concerns(c *change, claims *routes.Claims) bool {
-	return claims != nil && (c.sessions[claims.Session] || c.tokens[claims.Token] || c.users[claims.UserID])
+	return claims != nil && (c.keys || c.sessions[claims.Session] || c.tokens[claims.Token] || c.users[claims.UserID])
 }
 
 // review ends those of list that s no longer admits, and returns how many.

@@ -29,7 +29,7 @@ type pass struct {
 
 // Bounds of passes.
 const (
-	passLife    = 60   // seconds; bounds how long a key's own end goes unnoticed
+	passLife    = 60   // seconds
 	passKeySize = 4096 // longer credentials are worked out every time
 )
 
@@ -95,7 +95,7 @@ func newPass(s *shared, w http.ResponseWriter, r *http.Request, f *found, key st
 	p.told["Cookie"] = withoutHubCookies(r.Header["Cookie"])
 	p.told["Authorization"] = nil
 	if bearer != "" {
-		p.told["Authorization"] = []string{"token " + bearer}
+		present(p.told, f.route, p.who.claims, bearer)
 	}
 	p.until = now + passLife
 	if c := p.who.claims; c != nil && c.Expires+routes.Leeway < p.until {
@@ -157,7 +157,7 @@ func bearerFor(s *shared, route *routes.Route, c *routes.Claims, now int64) (str
 	switch route.Auth {
 	case routes.AuthSecret:
 		return route.Secret, nil
-	case routes.AuthTicket:
+	case routes.AuthTicket, routes.AuthHeaders:
 		return ticketFor(s, route, c, now)
 	}
 	return "", nil

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"text/template"
 	"time"
 )
 
@@ -109,8 +110,16 @@ func copyBody(s *shared, w http.ResponseWriter, resp *http.Response, method stri
 	}
 	s.buffers.Put(buf) //nolint:staticcheck // a pointer would cost Yaegi more than the allocation
 	if err != nil {
-		panic(http.ErrAbortHandler)
+		abort(resp)
 	}
+}
+
+// abort ends the visitor's connection, because the rest of an answer does not come. A panic with http.ErrAbortHandler is
+// net/http's way, which it and Traefik compare by value. That of an interpreted panic is a reflect.Value, so a function of the
+// standard library panics for us.
+func abort(resp *http.Response) {
+	resp.Body.Close()
+	template.Must(nil, http.ErrAbortHandler)
 }
 
 // copyLong sends a long body on. One of unknown length may be a stream of events, so each piece of it is sent at once.

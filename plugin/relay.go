@@ -16,13 +16,14 @@ import (
 
 // Timing and sizes of WebSockets.
 const (
-	lookEvery     = time.Minute     // how often an interpreter looks at a busy socket
+	lookEvery     = 5 * time.Second // how often an interpreter looks at a busy socket, which has a large buffer until then
 	stalledAfter  = 5 * time.Minute // a peer that takes nothing for so long is gone
 	answerTimeout = time.Minute     // until the server has answered the upgrade
 	peekSize      = 512             // the buffer of an idle direction
 )
 
-// relay opens a WebSocket to the server and copies in both directions until one side ends it or ctx ends.
+// relay opens a WebSocket to the server and leaves it to two goroutines of its own: what the request and its handlers hold is
+// then free while the socket lives, for hours mostly. ctx is of the handshake only.
 //
 // The bytes pass through io.CopyBuffer, so that an interpreter has no work with each message, and an idle socket holds two
 // small buffers instead of the 64 KB that httputil.ReverseProxy takes.
@@ -36,16 +37,30 @@ func relay(ctx context.Context, s *shared, w http.ResponseWriter, r *http.Reques
 		s.serverFailed(w, r, v, err)
 		return
 	}
-	defer server.Close()
-	defer closeWith(ctx, s, server)()
-	in, resp, err := askUpgrade(server, out)
+	stop := closeWith(ctx, s, server)
+	client := upgrade(s, w, r, out, v, server)
+	if !stop() || client == nil {
+		server.Close()
+		if client != nil {
+			client.Close()
+		}
+		return
+	}
+	v.use = realSocket(r, v.route.Prefix)
+	keepOpen(s, v, client, server)
+}
+
+// upgrade does the handshake with the server and then with the visitor, and returns the visitor's connection. It returns nil
+// if there is no WebSocket, and has answered then.
+func upgrade(s *shared, w http.ResponseWriter, r, out *http.Request, v *visit, server net.Conn) net.Conn {
+	fromServer, resp, err := askUpgrade(server, out)
 	if err != nil {
 		s.serverFailed(w, r, v, err)
-		return
+		return nil
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		sendAnswer(s, w, r, v, resp)
-		return
+		return nil
 	}
 	copyHeader(w.Header(), resp.Header)
 	filterAnswer(w.Header(), v)
@@ -53,11 +68,43 @@ func relay(ctx context.Context, s *shared, w http.ResponseWriter, r *http.Reques
 	if err != nil {
 		s.log.printf("upgrade", "cannot take over a connection for a WebSocket: %s", clip(err.Error()))
 		answer(w, r, http.StatusInternalServerError, "internal", "This connection cannot carry a WebSocket.")
+		return nil
+	}
+	if server.SetDeadline(time.Time{}) != nil || passBuffered(server, fromClient.Reader) != nil || passBuffered(client, fromServer) != nil {
+		client.Close()
+		return nil
+	}
+	return client
+}
+
+// keepOpen copies in both directions until one of them ends, or the visit is cut, or the edge stops.
+func keepOpen(s *shared, v *visit, client, server net.Conn) {
+	open := &visit{pass: v.pass, route: v.route, claims: v.claims, use: v.use, cancel: closingBoth(client, server)}
+	if !joinLive(s.live, open, &s.wg, 2) {
+		open.cancel()
 		return
 	}
-	defer client.Close()
-	defer closeWith(ctx, s, client)()
-	join(s, v, client, server, fromClient, in)
+	if s.live.wasCut(v) { // before open was there to be cut
+		open.cancel()
+	}
+	go keepHalf(s, open, client, server)
+	go keepHalf(s, open, server, client)
+}
+
+// closingBoth is made apart from where it is used, see closing.
+func closingBoth(client, server net.Conn) context.CancelFunc {
+	return func() {
+		client.Close()
+		server.Close()
+	}
+}
+
+// keepHalf copies in one direction. When it has ended, so has the other.
+func keepHalf(s *shared, v *visit, to, from net.Conn) {
+	defer s.wg.Done()
+	defer removeLive(s.live, v)
+	defer s.recovered("websocket")
+	copyStream(s, v, to, from)
 }
 
 // dialServer opens a connection to a user's server, with TLS if its address says so.
@@ -136,22 +183,6 @@ func takeOver(w http.ResponseWriter, resp *http.Response) (net.Conn, *bufio.Read
 	return client, buffered, nil
 }
 
-// join copies in both directions. When one has ended, so has the other.
-func join(s *shared, v *visit, client, server net.Conn, fromClient *bufio.ReadWriter, fromServer *bufio.Reader) {
-	if server.SetDeadline(time.Time{}) != nil || passBuffered(server, fromClient.Reader) != nil || passBuffered(client, fromServer) != nil {
-		return
-	}
-	done := make(chan bool)
-	s.background("websocket", func() {
-		defer close(done)
-		defer client.Close()
-		copyStream(s, v, client, server)
-	})
-	copyStream(s, v, server, client)
-	server.Close()
-	<-done
-}
-
 // passBuffered sends on what was read together with the header.
 func passBuffered(to io.Writer, from *bufio.Reader) error {
 	n := from.Buffered()
@@ -163,7 +194,7 @@ func passBuffered(to io.Writer, from *bufio.Reader) error {
 }
 
 // copyStream copies until an end or an error. While nothing happens it waits with a small buffer; what then comes first
-// tells whether somebody uses the socket or only a ping keeps it open. After that a minute passes without another look.
+// tells whether somebody uses the socket or only a ping keeps it open. After that some seconds pass without another look.
 func copyStream(s *shared, v *visit, to, from net.Conn) {
 	first := make([]byte, peekSize)
 	for {
@@ -179,6 +210,9 @@ func copyStream(s *shared, v *visit, to, from net.Conn) {
 		}
 		if onlyControl(first[:n]) {
 			continue
+		}
+		if v.use {
+			s.activity.note(v.route, time.Now().Unix())
 		}
 		if !copyFor(s, to, from, lookEvery) {
 			return

@@ -40,7 +40,8 @@ type shared struct {
 	passes   *cache // what was worked out for a visitor of a route
 	tickets  *cache
 	control  *control
-	reach    *reach          // where users' servers may be
+	reach    *reach // where users' servers may be
+	activity *activity
 	carrier  *http.Transport // to users' servers
 	buffers  *sync.Pool
 
@@ -112,6 +113,7 @@ func newShared(set *settings) *shared {
 		buffers:  newBuffers(),
 	}
 	s.control = newControl(s)
+	s.activity = newActivity(s)
 	s.exchange = newExchange(s)
 	s.renewal = newRenewal(s)
 	s.carrier = newCarrier(s)
@@ -133,6 +135,9 @@ func (s *shared) start() {
 			pause(ctx, time.Second)
 		}
 	}()
+	if s.activity.every > 0 {
+		s.background("activity", func() { s.activity.run(ctx) })
+	}
 }
 
 // guarded runs the watcher until it ends or panics. A panic in a goroutine of a plugin would end all of Traefik.
@@ -161,9 +166,7 @@ func (s *shared) recovered(name string) {
 // stop ends the watcher and whatever is still open: nobody would tell these connections of a revocation any more.
 // It returns when every goroutine has ended.
 func (s *shared) stop() {
-	for _, v := range s.live.all() {
-		s.live.end(v)
-	}
+	s.live.close()
 	s.state.holds.end()
 	s.cancel()
 	s.wg.Wait()

@@ -14,6 +14,8 @@ import (
 //
 //   - of "case a, b:" it looks at a only, unless the values are constants. In the checks of a token that is an open door;
 //   - "return x, len(y)" writes the length into the place of x;
+//   - what a function has deferred runs with the function's frame locked, and so waits for ever if it calls a function that
+//     was made in the same frame;
 //   - package variables are set in the order of the files, whatever they depend on, so one that calls a function of ours may
 //     find other variables empty;
 //   - "a, b = nil, nil" panics, and "p.a, p.b = x, f(y)" may assign nothing, so fields are assigned one by one.
@@ -36,6 +38,8 @@ func TestNothingThatYaegiReadsDifferently(t *testing.T) {
 			}
 			ast.Inspect(parsed, func(n ast.Node) bool {
 				switch n := n.(type) {
+				case *ast.FuncDecl:
+					checkDeferred(t, set, n)
 				case *ast.GenDecl:
 					checkVariable(t, set, n)
 				case *ast.SwitchStmt:
@@ -91,6 +95,41 @@ func checkVariable(t *testing.T, set *token.FileSet, d *ast.GenDecl) {
 			if name, ok := call.Fun.(*ast.Ident); ok && name.Obj == nil && name.Name != "make" && name.Name != "new" || ok && name.Obj != nil && name.Obj.Kind == ast.Fun {
 				t.Errorf("%s: a variable that calls %s; fill it in a constructor", set.Position(call.Pos()), name.Name)
 			}
+		}
+	}
+}
+
+// checkDeferred refuses functions that defer something and also keep a function literal for later.
+func checkDeferred(t *testing.T, set *token.FileSet, f *ast.FuncDecl) {
+	t.Helper()
+	if f.Body == nil {
+		return
+	}
+	defers := false
+	kept := []*ast.FuncLit{}
+	keep := func(values ...ast.Expr) {
+		for _, v := range values {
+			if lit, ok := v.(*ast.FuncLit); ok {
+				kept = append(kept, lit)
+			}
+		}
+	}
+	ast.Inspect(f.Body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncLit:
+			return false // has a frame of its own
+		case *ast.DeferStmt:
+			defers = true
+		case *ast.KeyValueExpr:
+			keep(n.Value)
+		case *ast.AssignStmt:
+			keep(n.Rhs...)
+		}
+		return true
+	})
+	for _, lit := range kept {
+		if defers {
+			t.Errorf("%s: a function kept for later in one that defers; make it in a function of its own", set.Position(lit.Pos()))
 		}
 	}
 }

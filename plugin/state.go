@@ -32,6 +32,7 @@ type view struct {
 	revision int64
 	table    *routes.Table
 	keys     map[string]*routes.Key // never changed in place: requests use it without the lock
+	epoch    int64                  // the newest of the keys: what an earlier one admitted is over
 	sessions map[string]bool
 	tokens   map[string]bool
 	users    map[string]int64 // user id -> end of the revoked time, 0 for ever
@@ -206,6 +207,12 @@ func (v *view) putKey(rec *record) {
 		keys[rec.pub.ID] = rec.pub
 	}
 	v.keys = keys
+	v.epoch = 0
+	for _, k := range keys {
+		if k.Epoch > v.epoch {
+			v.epoch = k.Epoch
+		}
+	}
 }
 
 func (v *view) putRevocation(rec *record, c *change) {
@@ -410,7 +417,7 @@ func (s *state) hubAddresses() []*address {
 const (
 	notRevoked = iota
 	revokedForGood
-	revokedBefore // only what was issued until some moment: a newer token of the same user is good
+	revokedBefore // only what was issued until some moment, or in an earlier epoch: a newer token of the same user is good
 )
 
 // revoked reports whether the bearer of c has been revoked.
@@ -423,6 +430,9 @@ func revoked(s *state, c *routes.Claims) int {
 func revokedIn(v *view, c *routes.Claims) int {
 	if c.Session != "" && v.sessions[c.Session] || c.Token != "" && v.tokens[c.Token] {
 		return revokedForGood
+	}
+	if c.Epoch < v.epoch {
+		return revokedBefore
 	}
 	before, ok := v.users[c.UserID]
 	switch {

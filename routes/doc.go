@@ -1,5 +1,5 @@
 // Package routes is the vocabulary that the edge and the control plane share: route, key and revocation records, the
-// names of their etcd keys, the rule for paths, the lookup table, edge tokens and visitor tickets.
+// names of their etcd keys, the rule for paths, the lookup table, edge tokens, visitor tickets, and reports of activity.
 //
 // It holds pure functions and plain structs only: no I/O, no goroutines, standard library only. It runs compiled and
 // under Yaegi (the Go interpreter inside Traefik), so it keeps to the smaller Go that Yaegi 0.16.1 speaks.

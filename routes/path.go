@@ -162,9 +162,12 @@ func EscapeSegment(s string) string {
 	return b.String()
 }
 
+// usersTree is how the prefixes of users' servers begin.
+const usersTree = "/user/"
+
 // UserPrefix is the URL prefix of a user's server: "/user/alice/", or "/user/alice/lab2/" for a named one.
 func UserPrefix(user, server string) string {
-	p := "/user/" + EscapeSegment(user) + "/"
+	p := usersTree + EscapeSegment(user) + "/"
 	if server != "" {
 		p += EscapeSegment(server) + "/"
 	}

@@ -18,6 +18,9 @@ const (
 	AuthSecret = "secret"
 	// AuthTicket replaces them by a visitor ticket that an unmodified jupyterhub-singleuser resolves at /hub/api/user.
 	AuthTicket = "ticket"
+	// AuthHeaders replaces them by headers that say who the visitor is, signed with Secret (see package plugin, identity.go).
+	// It is for any other web app.
+	AuthHeaders = "headers"
 )
 
 // Route is what an edge needs to serve one URL prefix. It is the value of one key below RoutesTree.
@@ -31,7 +34,8 @@ type Route struct {
 	Auth string `json:"auth"`
 	// Secret belongs to this one instance of this one server: the token or the ticket key, as Auth says.
 	Secret string `json:"secret,omitempty"`
-	// Owner and OwnerID are the user whose server this is. The id is never used again, the name may be.
+	// Owner and OwnerID are the user whose server this is. The id is never used again, the name may be. Only a route that
+	// was made by hand has none.
 	Owner   string `json:"owner,omitempty"`
 	OwnerID string `json:"owner_id,omitempty"`
 	// Server is the name of the server, empty for the default one.
@@ -61,8 +65,8 @@ func ParseRoute(key string, value []byte) (*Route, error) {
 	}
 	switch r.Auth {
 	case AuthNone:
-	case AuthSecret, AuthTicket:
-		if len(r.Secret) < 16 || r.OwnerID == "" {
+	case AuthSecret, AuthTicket, AuthHeaders:
+		if len(r.Secret) < 16 || r.OwnerID == "" && strings.HasPrefix(r.Prefix, usersTree) {
 			return nil, ErrRecord
 		}
 	default:
@@ -92,6 +96,9 @@ type Key struct {
 	// NotBefore and NotAfter bound the use of the key, in Unix seconds; zero NotAfter means no end yet.
 	NotBefore int64 `json:"not_before"`
 	NotAfter  int64 `json:"not_after,omitempty"`
+	// Epoch is the hub's epoch when the key was made. A new one begins with each emergency rotation: nobody goes on who was
+	// admitted with a key of an earlier one.
+	Epoch int64 `json:"epoch,omitempty"`
 }
 
 // ParseKey reads and checks a key record. The length is checked because ed25519.Verify panics on any other.

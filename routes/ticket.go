@@ -22,6 +22,7 @@ type Ticket struct {
 	Prefix  string   `json:"prefix"`
 	Gen     int64    `json:"gen"`
 	User    string   `json:"user"`
+	UserID  string   `json:"uid,omitempty"`
 	Admin   bool     `json:"admin,omitempty"`
 	Groups  []string `json:"groups,omitempty"`
 	Session string   `json:"session,omitempty"`
@@ -34,7 +35,7 @@ func IsTicket(token string) bool { return strings.HasPrefix(token, ticketStart) 
 // SignTicket makes the ticket for a visit of c to r that ends at expires (Unix seconds).
 func SignTicket(r *Route, c *Claims, expires int64) (string, error) {
 	payload, err := json.Marshal(Ticket{
-		Prefix: r.Prefix, Gen: r.Gen, User: c.Subject, Admin: c.Admin, Groups: c.Groups, Session: sessionName(c), Expires: expires,
+		Prefix: r.Prefix, Gen: r.Gen, User: c.Subject, UserID: c.UserID, Admin: c.Admin, Groups: c.Groups, Session: sessionName(c), Expires: expires,
 	})
 	if err != nil {
 		return "", err

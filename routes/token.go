@@ -36,6 +36,9 @@ const (
 	ScopeAccess  = "access:servers"
 )
 
+// ServiceID is how the UserID of a service begins, which is no id of a user.
+const ServiceID = "service/"
+
 // Claims are what an edge token says about its bearer (RFC 7519 names where there are some).
 type Claims struct {
 	Issuer   string `json:"iss"` // the hub's id
@@ -55,6 +58,8 @@ type Claims struct {
 	IssuedAt  int64  `json:"iat"`
 	NotBefore int64  `json:"nbf,omitempty"`
 	Expires   int64  `json:"exp"`
+	// Epoch is that of the key that signed the token, see Key.Epoch. It is no part of the token.
+	Epoch int64 `json:"-"`
 }
 
 // SignToken makes the edge token for c. It sets the audience; the caller sets everything else.
@@ -113,7 +118,14 @@ func VerifyToken(token string, keys map[string]*Key, now int64) (*Claims, error)
 	if err != nil {
 		return nil, ErrToken
 	}
-	return c, checkClaims(c, key, now)
+	if err := checkClaims(c, key, now); err != nil {
+		return nil, err
+	}
+	c.Epoch = key.Epoch
+	if key.NotAfter != 0 && c.Expires > key.NotAfter {
+		c.Expires = key.NotAfter // so that nobody remembers a token longer than its key is good
+	}
+	return c, nil
 }
 
 func checkClaims(c *Claims, key *Key, now int64) error {

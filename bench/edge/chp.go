@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -40,7 +41,8 @@ func (o *Options) findCHP(ctx context.Context) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", dir, "configurable-http-proxy@"+chpVersion)
+	cmd := exec.CommandContext(ctx, npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", dir,
+		"configurable-http-proxy@"+chpVersion)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		_ = os.RemoveAll(dir)
 		return "", fmt.Errorf("npm cannot install it: %w %s", err, bytes.TrimSpace(text))
@@ -60,8 +62,8 @@ func (w *world) startCHP(ctx context.Context, s *side) (err error) {
 	}
 	host, port, _ := strings.Cut(s.addr, ":")
 	apiHost, apiPort, _ := strings.Cut(api, ":")
-	s.proxy, err = startProcess(ctx, "chp", w.dir, w.chp, "--ip", host, "--port", port, "--api-ip", apiHost, "--api-port", apiPort,
-		"--default-target", "http://127.0.0.1:9", "--log-level", "error")
+	s.proxy, err = w.startProcess(ctx, "chp", w.dir, w.opts.chp, "--ip", host, "--port", port,
+		"--api-ip", apiHost, "--api-port", apiPort, "--default-target", "http://127.0.0.1:9", "--log-level", "error")
 	if err != nil {
 		return err
 	}
@@ -69,12 +71,14 @@ func (w *world) startCHP(ctx context.Context, s *side) (err error) {
 	if err := s.awaitAPI(ctx, base+"/"); err != nil {
 		return err
 	}
+	const atOnce = 8
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: atOnce}}
+	defer client.CloseIdleConnections()
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(8)
+	group.SetLimit(atOnce)
 	for i := range w.opts.Routes {
-		group.Go(func() error {
-			return postRoute(ctx, base+strings.TrimSuffix(routes.UserPrefix(userName(i), ""), "/"), "http://"+w.backend)
-		})
+		url := base + strings.TrimSuffix(routes.UserPrefix(userName(i), ""), "/")
+		group.Go(func() error { return postRoute(ctx, client, url, "http://"+w.backend) })
 	}
 	return group.Wait()
 }
@@ -93,7 +97,7 @@ func (s *side) awaitAPI(ctx context.Context, url string) error {
 	}
 }
 
-func postRoute(ctx context.Context, url, target string) error {
+func postRoute(ctx context.Context, client *http.Client, url, target string) error {
 	text, err := json.Marshal(map[string]string{"target": target})
 	if err != nil {
 		return err
@@ -103,12 +107,15 @@ func postRoute(ctx context.Context, url, target string) error {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return err
 	}
-	if err := resp.Body.Close(); err != nil || resp.StatusCode != http.StatusCreated {
-		return fmt.Errorf("configurable-http-proxy does not take a route: %s %w", resp.Status, err)
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusCreated {
+		return fmt.Errorf("configurable-http-proxy does not take a route: %s", resp.Status)
 	}
-	return nil
+	// A connection can be used again when its answer has been read.
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
 }

@@ -12,40 +12,33 @@ const warmUp = 300 * time.Millisecond
 
 // Compare measures all sides in turn and prints the result.
 func Compare(ctx context.Context, o Options) error {
-	if err := o.check(); err != nil {
+	if err := o.check(Sides...); err != nil {
 		return err
 	}
-	// Everything that was started ends with this context.
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	w, err := newWorld(ctx, &o)
+	o.inside = o.inside || o.Profile != ""
+	if o.profileTime == 0 {
+		o.profileTime = 10 * time.Second
+	}
+	var all []*Result
+	err := inWorld(ctx, &o, func(ctx context.Context, w *world) error {
+		sides, err := w.startSides(ctx)
+		if err != nil {
+			return err
+		}
+		all, err = compare(ctx, &o, sides)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	defer w.close()
-	defer stop()
-	sides, err := w.startSides(ctx)
-	if err != nil {
-		return err
-	}
-	all, err := w.compare(ctx, sides)
-	if err != nil {
-		return err
-	}
-	if o.JSON {
-		return printJSON(o.Out, all)
-	}
-	return printText(o.Out, all)
+	return o.printResults(all)
 }
 
 // startSides starts the sides that were asked for.
 func (w *world) startSides(ctx context.Context) ([]*side, error) {
-	if err := w.findPrograms(ctx); err != nil {
-		return nil, err
-	}
 	sides := []*side{}
 	for _, name := range Sides {
-		if !w.opts.wants(name) || name == CHP && w.chp == "" {
+		if !w.opts.wants(name) || name == CHP && w.opts.chp == "" {
 			continue
 		}
 		s, err := w.startSide(ctx, name)
@@ -57,37 +50,11 @@ func (w *world) startSides(ctx context.Context) ([]*side, error) {
 	return sides, nil
 }
 
-// findPrograms finds the programs of others. Only configurable-http-proxy may be missing, unless it was asked for.
-func (w *world) findPrograms(ctx context.Context) (err error) {
-	if w.opts.wants(Plain) || w.opts.wants(ForwardAuth) || w.opts.wants(Plugin) {
-		if w.traefik, err = findTraefik(w.opts.Traefik); err != nil {
-			return err
-		}
-	}
-	if !w.opts.wants(CHP) {
-		return nil
-	}
-	w.chp, err = w.opts.findCHP(ctx)
-	if err == nil {
-		return nil
-	}
-	if len(w.opts.Sides) > 0 || ctx.Err() != nil {
-		return fmt.Errorf("no configurable-http-proxy: %w. Leave chp out of --sides", err)
-	}
-	w.opts.say("left out: chp (%s)", err)
-	return nil
-}
-
-// compare runs the rounds.
-func (w *world) compare(ctx context.Context, sides []*side) ([]*Result, error) {
-	tallies := make([]tally, len(sides))
-	for round := range rounds {
-		w.opts.say("round %d of %d", round+1, rounds)
-		for i, s := range sides {
-			if err := w.turn(ctx, s, &tallies[i]); err != nil {
-				return nil, err
-			}
-		}
+// compare runs the rounds and sums them up.
+func compare(ctx context.Context, o *Options, sides []*side) ([]*Result, error) {
+	tallies, err := takeTurns(ctx, o, sides)
+	if err != nil {
+		return nil, err
 	}
 	all := make([]*Result, len(sides))
 	for i, s := range sides {
@@ -95,22 +62,36 @@ func (w *world) compare(ctx context.Context, sides []*side) ([]*Result, error) {
 		if err != nil {
 			return nil, s.failed(ctx, err)
 		}
-		all[i] = tallies[i].result(s, w.opts.Routes, memory)
+		all[i] = tallies[i].result(s, memory)
 	}
 	compareWithPlain(all)
-	return all, w.profile(ctx, sides)
+	return all, profile(ctx, o, sides)
+}
+
+// takeTurns runs the rounds.
+func takeTurns(ctx context.Context, o *Options, sides []*side) ([]tally, error) {
+	tallies := make([]tally, len(sides))
+	for round := range rounds {
+		o.say("round %d of %d", round+1, rounds)
+		for i, s := range sides {
+			if err := s.turn(ctx, &tallies[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return tallies, nil
 }
 
 // turn is one round of one side.
-func (w *world) turn(ctx context.Context, s *side, t *tally) error {
-	if _, err := w.drive(ctx, s, warmUp); err != nil {
+func (s *side) turn(ctx context.Context, t *tally) error {
+	if _, err := s.drive(ctx, warmUp); err != nil {
 		return err
 	}
 	cpu, auth, err := s.cpu()
 	if err != nil {
 		return s.failed(ctx, err)
 	}
-	o, err := w.drive(ctx, s, w.opts.round())
+	o, err := s.drive(ctx, s.w.opts.round())
 	if err != nil {
 		return err
 	}
@@ -123,10 +104,10 @@ func (w *world) turn(ctx context.Context, s *side, t *tally) error {
 }
 
 // drive has the client send requests to a side for a while.
-func (w *world) drive(ctx context.Context, s *side, d time.Duration) (*outcome, error) {
+func (s *side) drive(ctx context.Context, d time.Duration) (*outcome, error) {
 	o := &outcome{}
-	j := &job{Addr: s.addr, Seconds: d.Seconds(), Connections: w.opts.Connections}
-	if err := w.load.ask(ctx, j, o); err != nil {
+	j := &job{Addr: s.addr, Seconds: d.Seconds(), Connections: s.w.opts.Connections, Sockets: s.w.opts.sockets}
+	if err := s.w.load.ask(ctx, j, o); err != nil {
 		return nil, err
 	}
 	if o.Error != "" {
@@ -157,18 +138,18 @@ func (s *side) memory() (int64, error) {
 }
 
 // profile runs each proxy once more, under load, and saves its profiles.
-func (w *world) profile(ctx context.Context, sides []*side) error {
-	if w.opts.Profile == "" {
+func profile(ctx context.Context, o *Options, sides []*side) error {
+	if o.Profile == "" {
 		return nil
 	}
-	if err := os.MkdirAll(w.opts.Profile, 0o755); err != nil {
+	if err := os.MkdirAll(o.Profile, 0o755); err != nil {
 		return err
 	}
 	for _, s := range sides {
 		if s.inside == "" {
 			continue
 		}
-		if err := w.profileSide(ctx, s); err != nil {
+		if err := s.profile(ctx); err != nil {
 			return err
 		}
 	}

@@ -10,10 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"path/filepath"
 	"strings"
 
-	"github.com/edgehub/edgehub/controlplane/etcd"
 	"github.com/edgehub/edgehub/controlplane/front"
 	"github.com/edgehub/edgehub/routes"
 )
@@ -27,10 +25,10 @@ func Part(ctx context.Context, args []string, in io.Reader, out io.Writer) error
 		return errors.New("name a part")
 	}
 	switch name, args := args[0], args[1:]; {
-	case name == "backend":
-		return serve(ctx, out, backend())
+	case name == "backend" && len(args) == 1:
+		return serve(ctx, out, backend(args[0]))
 	case name == "auth":
-		return serve(ctx, out, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-User", "user") }))
+		return serve(ctx, out, http.HandlerFunc(sayYes))
 	case name == "load":
 		return runLoad(in, out)
 	case name == "etcd" && len(args) == 1:
@@ -41,6 +39,9 @@ func Part(ctx context.Context, args []string, in io.Reader, out io.Writer) error
 		return fmt.Errorf("no such part: %s", name)
 	}
 }
+
+// sayYes is the auth service: it knows no one, and lets everyone in.
+func sayYes(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-User", "user") }
 
 // serve answers requests on a free port.
 func serve(ctx context.Context, out io.Writer, h http.Handler) error {
@@ -54,10 +55,15 @@ func serve(ctx context.Context, out io.Writer, h http.Handler) error {
 	return srv.Serve(l)
 }
 
-// backend is a user server that answers 1 KB of JSON with the headers of a Jupyter server, and echoes WebSocket messages.
-func backend() http.Handler {
-	body := []byte(`{"name":"` + strings.Repeat("x", bodySize-len(`{"name":""}`)) + `"}`)
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+// backend is a user server that answers 1 KB of JSON, in which its name is, with the headers of a Jupyter server, and echoes WebSocket messages.
+func backend(name string) http.Handler {
+	start := `{"server":"` + name + `","padding":"`
+	body := []byte(start + strings.Repeat("x", bodySize-len(start)-len(`"}`)) + `"}`)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			echoSocket(w, r)
+			return
+		}
 		h := w.Header()
 		h.Set("Server", "TornadoServer/6.5")
 		h.Set("Content-Type", "application/json")
@@ -83,17 +89,6 @@ func runLoad(in io.Reader, out io.Writer) error {
 			return err
 		}
 	}
-}
-
-func runEtcd(ctx context.Context, dir string, out io.Writer) error {
-	s, err := etcd.Start(ctx, filepath.Join(dir, "etcd"), filepath.Join(dir, "etcd.sock"), filepath.Join(dir, "etcd-server.log"))
-	if err != nil {
-		return err
-	}
-	defer s.Stop()
-	_, _ = fmt.Fprintln(out, s.Endpoint())
-	<-ctx.Done()
-	return nil
 }
 
 // runEdge is `edgehub edge` with its inside open to profiles, on a second port.

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// readyTime bounds the start of one process; Traefik reads the plugin's source in that time.
-const readyTime = time.Minute
+// readyTime bounds the start of one side, with all its routes, on a busy machine.
+const readyTime = 3 * time.Minute
 
 // process is a child process. It is killed when the run's context ends, and dies with this process in any case. It keeps
 // nothing that would need an orderly end.
@@ -31,18 +31,21 @@ type process struct {
 }
 
 // startProcess starts a program whose output goes to a file in dir.
-func startProcess(ctx context.Context, name, dir string, args ...string) (*process, error) {
+func (w *world) startProcess(ctx context.Context, name, dir string, args ...string) (*process, error) {
 	p := &process{name: name, log: filepath.Join(dir, name+".log"), cmd: exec.Command(args[0], args[1:]...)}
 	p.cmd.Dir = dir
 	// No more than that: plugins see Traefik's environment, and settings of ours would end up in `edgehub edge`.
 	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
+	w.processes = append(w.processes, p)
 	return p, p.start(ctx, false)
 }
 
 // startPart starts this program as one of its parts, talks to it through its standard input and output, and returns its
 // first line, which says where it listens.
 func (w *world) startPart(ctx context.Context, name string, args ...string) (*process, string, error) {
-	p := &process{name: name, log: filepath.Join(w.dir, name+".log"), cmd: exec.Command(w.opts.Program, append([]string{"bench", "part", name}, args...)...)}
+	p := &process{name: name, log: filepath.Join(w.dir, fmt.Sprintf("%s-%d.log", name, len(w.processes))),
+		cmd: exec.Command(w.opts.Program, append([]string{"bench", "part", name}, args...)...)}
+	w.processes = append(w.processes, p)
 	p.cmd.Env = []string{}
 	if err := p.start(ctx, true); err != nil {
 		return nil, "", err
@@ -74,9 +77,9 @@ func (p *process) start(ctx context.Context, pipes bool) error {
 	}
 	// Its own group, so that Ctrl-C reaches this process only; it dies with this process, also when that is killed.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	started := make(chan error)
-	p.done = make(chan struct{})
-	go p.wait(started)
+	started, done := make(chan error), make(chan struct{})
+	p.done = done
+	go p.wait(started, done)
 	if err := <-started; err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}
@@ -85,8 +88,8 @@ func (p *process) start(ctx context.Context, pipes bool) error {
 }
 
 // wait starts the process and waits for its end.
-func (p *process) wait(started chan<- error) {
-	defer close(p.done)
+func (p *process) wait(started chan<- error, done chan<- struct{}) {
+	defer close(done)
 	// Pdeathsig is about the thread that starts the process: it has to live as long.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -99,8 +102,11 @@ func (p *process) wait(started chan<- error) {
 	_, _ = p.cmd.Process.Wait()
 }
 
-// stop ends the process and returns when it has ended.
+// stop ends the process, if it was started, and returns when it has ended.
 func (p *process) stop() {
+	if p.cmd.Process == nil {
+		return
+	}
 	_ = p.cmd.Process.Kill()
 	<-p.done
 }

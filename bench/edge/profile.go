@@ -12,27 +12,25 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// profileTime is how long a processor profile is taken.
-const profileTime = 10 * time.Second
-
-// profileSide saves SIDE.cpu.pprof, taken while the client is at work, and SIDE.heap.pprof and SIDE.allocs.pprof after that.
-func (w *world) profileSide(ctx context.Context, s *side) error {
-	w.opts.say("profiling %s", s.name)
+// profile saves SIDE.cpu.pprof, taken while the client is at work, and SIDE.heap.pprof and SIDE.allocs.pprof after that.
+func (s *side) profile(ctx context.Context) error {
+	o := s.w.opts
+	o.say("profiling %s", s.name)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		_, err := w.drive(ctx, s, profileTime+time.Second)
+		_, err := s.drive(ctx, o.profileTime+time.Second)
 		return err
 	})
 	group.Go(func() error {
-		return s.save(ctx, fmt.Sprintf("profile?seconds=%d", int(profileTime.Seconds())), filepath.Join(w.opts.Profile, s.name+".cpu.pprof"))
+		return s.save(ctx, fmt.Sprintf("profile?seconds=%d", int(o.profileTime.Seconds())), filepath.Join(o.Profile, s.name+".cpu.pprof"))
 	})
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	if err := s.save(context.WithoutCancel(ctx), "allocs", filepath.Join(w.opts.Profile, s.name+".allocs.pprof")); err != nil {
+	if err := s.save(context.WithoutCancel(ctx), "allocs", filepath.Join(o.Profile, s.name+".allocs.pprof")); err != nil {
 		return err
 	}
-	return s.save(context.WithoutCancel(ctx), "heap?gc=1", filepath.Join(w.opts.Profile, s.name+".heap.pprof"))
+	return s.save(context.WithoutCancel(ctx), "heap?gc=1", filepath.Join(o.Profile, s.name+".heap.pprof"))
 }
 
 // save writes one of the proxy's profiles to a file.

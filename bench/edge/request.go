@@ -41,12 +41,12 @@ func cookies(token string) string {
 }
 
 // requests are those of all active users.
-func (w *world) requests() ([]string, error) {
-	all := make([]string, 0, activeUsers*len(paths))
+func (s *side) requests() ([]string, error) {
+	all := make([]string, 0, s.w.opts.Users*len(paths))
 	for _, path := range paths {
-		for i := range activeUsers {
-			user := w.active(i)
-			token, err := w.token(user, "session-"+user)
+		for i := range s.w.opts.Users {
+			user := s.user(i)
+			token, err := s.w.token(user, "session-"+user)
 			if err != nil {
 				return nil, err
 			}

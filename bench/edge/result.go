@@ -49,10 +49,10 @@ func (t *tally) add(o *outcome, cpu, auth time.Duration) {
 }
 
 // result sums up: throughput is the median round's, latencies and processor time are those of all requests.
-func (t *tally) result(s *side, routes int, memory int64) *Result {
+func (t *tally) result(s *side, memory int64) *Result {
 	slices.Sort(t.latencies)
 	slices.Sort(t.rates)
-	r := &Result{Side: s.name, Routes: routes, RequestsPerSecond: t.rates[len(t.rates)/2],
+	r := &Result{Side: s.name, Routes: s.routes(), RequestsPerSecond: t.rates[len(t.rates)/2],
 		P50: percentile(t.latencies, 50) / 1000, P99: percentile(t.latencies, 99) / 1000}
 	if s.proxy != nil {
 		r.CPU, r.CPURounds, r.RSS = micros(t.cpu, t.requests), t.rounds, float64(memory)/(1<<20)
@@ -93,6 +93,13 @@ func find(all []*Result, side string) *Result {
 	return nil
 }
 
+func (o *Options) printResults(all []*Result) error {
+	if o.JSON {
+		return printJSON(o.Out, all)
+	}
+	return printText(o.Out, all)
+}
+
 func printJSON(out io.Writer, all []*Result) error {
 	enc := json.NewEncoder(out)
 	for _, r := range all {
@@ -106,10 +113,11 @@ func printJSON(out io.Writer, all []*Result) error {
 // printText prints a table and how far the goals are met.
 func printText(out io.Writer, all []*Result) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "side\troutes\trequests/s\tp50 ms\tp99 ms\tCPU µs/request\tlowest..highest round\tmemory MB\tCPU/plain\trequests/plain\t")
+	fmt.Fprintln(t, "side\troutes\trequests/s\tp50 ms\tp99 ms\tCPU µs/request\tlowest..highest round\t"+
+		"memory MB\tCPU/plain\trequests/plain\t")
 	for _, r := range all {
 		fmt.Fprintf(t, "%s\t%d\t%.0f\t%.2f\t%.2f\t%s\t%s\t%s\t%s\t%s\t\n", r.Side, r.Routes, r.RequestsPerSecond, r.P50, r.P99,
-			figure("%.1f", r.CPU), spread(r.CPURounds), figure("%.0f", r.RSS), figure("%.2f", r.CPURatio), figure("%.2f", r.RateRatio))
+			orDash("%.1f", r.CPU), spread(r.CPURounds), orDash("%.0f", r.RSS), orDash("%.2f", r.CPURatio), orDash("%.2f", r.RateRatio))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -121,8 +129,8 @@ func printText(out io.Writer, all []*Result) error {
 	return nil
 }
 
-// figure is a dash for what was not measured.
-func figure(format string, v float64) string {
+// orDash is a dash for what was not measured.
+func orDash(format string, v float64) string {
 	if v == 0 {
 		return "-"
 	}

@@ -70,7 +70,7 @@ func (w *world) startTraefik(ctx context.Context, s *side) (err error) {
 	if err := writeConfig(filepath.Join(dir, "traefik.yml"), static); err != nil {
 		return err
 	}
-	s.proxy, err = startProcess(ctx, "traefik", dir, w.traefik, "--configFile="+filepath.Join(dir, "traefik.yml"))
+	s.proxy, err = w.startProcess(ctx, "traefik", dir, w.opts.Traefik, "--configFile="+filepath.Join(dir, "traefik.yml"))
 	return err
 }
 
@@ -82,10 +82,13 @@ func (w *world) static(s *side) (section, error) {
 		"entryPoints": section{"web": section{"address": s.addr, "transport": section{"respondingTimeouts": section{"readTimeout": "0s"}}}},
 		"providers":   section{"file": section{"filename": s.dynamic}},
 	}
+	if w.opts.throttle != "" {
+		static["providers"].(section)["providersThrottleDuration"] = w.opts.throttle
+	}
 	if s.name == Plugin {
 		static["experimental"] = section{"abortOnPluginFailure": true, "localPlugins": section{"edgehub": section{"moduleName": module}}}
 	}
-	if !w.inside() {
+	if !w.opts.inside {
 		return static, nil
 	}
 	inside, err := freeAddr()

@@ -19,8 +19,6 @@ import (
 const (
 	hubID = "bench"
 	kid   = "bench"
-	// activeUsers are the users that the client plays, spread evenly over all routes.
-	activeUsers = 200
 	// batch is how many routes one transaction writes; etcd takes 128 operations.
 	batch = 100
 )
@@ -34,13 +32,13 @@ type world struct {
 	client  *clientv3.Client
 	backend string // address of the user server
 	load    *process
-	traefik string // programs of others
-	chp     string
+	// processes are all that were started, also those that have ended.
+	processes []*process
 }
 
 // newWorld starts what all sides share. The processes end with ctx; close removes the rest.
 func newWorld(ctx context.Context, o *Options) (*world, error) {
-	dir, err := os.MkdirTemp("", "edgehub-bench-")
+	dir, err := os.MkdirTemp(o.temp, "edgehub-bench-")
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +56,7 @@ func (w *world) start(ctx context.Context) error {
 		return err
 	}
 	w.key = key
-	if _, w.backend, err = w.startPart(ctx, "backend"); err != nil {
+	if _, w.backend, err = w.startPart(ctx, "backend", "one"); err != nil {
 		return err
 	}
 	if _, w.etcd, err = w.startPart(ctx, "etcd", w.dir); err != nil {
@@ -72,24 +70,22 @@ func (w *world) start(ctx context.Context) error {
 		return err
 	}
 	w.opts.say("writing %d routes into etcd", w.opts.Routes)
-	if err := w.put(ctx, routes.SigningKeyKey(routes.DefaultPrefix, kid), routes.Key{Schema: routes.Schema, ID: kid, Hub: hubID, Public: pub}); err != nil {
+	public := routes.Key{Schema: routes.Schema, ID: kid, Hub: hubID, Public: pub}
+	if err := w.put(ctx, routes.SigningKeyKey(routes.DefaultPrefix, kid), public); err != nil {
 		return err
 	}
 	return w.putRoutes(ctx, 0, w.opts.Routes)
 }
 
-// close removes everything that is left when the processes have been told to end.
+// close ends all processes and removes their files.
 func (w *world) close() {
 	if w.client != nil {
 		_ = w.client.Close()
 	}
-	// A process that is still ending may write into the folder once more.
-	for range 50 {
-		if os.RemoveAll(w.dir) == nil {
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
+	for _, p := range w.processes {
+		p.stop()
 	}
+	_ = os.RemoveAll(w.dir)
 }
 
 // put writes one record; when it returns, etcd has acknowledged it.
@@ -130,9 +126,6 @@ func (w *world) putBatch(ctx context.Context, from, to int) error {
 }
 
 func userName(i int) string { return fmt.Sprintf("user-%06d", i) }
-
-// active is the i-th of the users that the client plays.
-func (w *world) active(i int) string { return userName(i * (w.opts.Routes / activeUsers)) }
 
 // route is the record of a user's server as the hub writes it.
 func (w *world) route(user string) *routes.Route {

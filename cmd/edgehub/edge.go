@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,14 +12,16 @@ import (
 )
 
 func edgeCommand() *cobra.Command {
-	defaults := settings{Listen: "127.0.0.1:8000", Prefix: routes.DefaultPrefix, StoppedStatus: http.StatusFailedDependency, LogLevel: "info"}
+	defaults := settings{Listen: "127.0.0.1:8000", Prefix: routes.DefaultPrefix, StoppedStatus: http.StatusFailedDependency,
+		ActivityInterval: time.Minute, LogLevel: "info"}
 	return command(&cobra.Command{
 		Use:   "edge",
 		Short: "Run the front door alone against an etcd",
 		Long: `Run the front door that "edgehub up" has built in as a process of its own: the same code as the Traefik
 plugin, compiled. It reads routes, keys and revocations from etcd and finds the hubs there.`,
 		Example: "  edgehub edge --etcd http://127.0.0.1:2379 --listen 0.0.0.0:8000",
-	}, defaults, []string{"etcd", "prefix", "listen", "public-url", "user-domain", "api-hosts", "query-tokens", "stopped-status"}, func(cmd *cobra.Command, s settings) error {
+	}, defaults, []string{"etcd", "prefix", "listen", "public-url", "user-domain", "api-hosts", "query-tokens", "stopped-status",
+		"activity-interval"}, func(cmd *cobra.Command, s settings) error {
 		log, err := s.logger(cmd.ErrOrStderr())
 		if err != nil {
 			return err
@@ -39,12 +42,16 @@ plugin, compiled. It reads routes, keys and revocations from etcd and finds the 
 		if err := front.CheckStoppedStatus(s.StoppedStatus); err != nil {
 			return err
 		}
+		if err := s.checkActivityInterval(); err != nil {
+			return err
+		}
 		l, err := listen(s.Listen)
 		if err != nil {
 			return err
 		}
 		log.Info("front door is open", "listen", l.Addr().String())
 		return front.Embedded(cmd.Context(), l, &front.Config{Etcd: s.Etcd, Prefix: s.Prefix, PublicURL: s.PublicURL,
-			UserDomain: s.UserDomain, APIHosts: s.APIHosts, QueryTokens: s.QueryTokens, StoppedStatus: s.StoppedStatus}, log)
+			UserDomain: s.UserDomain, APIHosts: s.APIHosts, QueryTokens: s.QueryTokens, StoppedStatus: s.StoppedStatus,
+			ActivityInterval: s.ActivityInterval.String()}, log)
 	})
 }

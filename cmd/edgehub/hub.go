@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +17,7 @@ import (
 )
 
 func hubCommand() *cobra.Command {
-	defaults := settings{Listen: "127.0.0.1:8081", Data: defaultData(), Prefix: routes.DefaultPrefix, LogLevel: "info"}
+	defaults := settings{Listen: "127.0.0.1:8081", Data: defaultData(), Prefix: routes.DefaultPrefix, RotateKeysEvery: keyAge, LogLevel: "info"}
 	return command(&cobra.Command{
 		Use:   "hub",
 		Short: "Run one replica of the control plane against an etcd",
@@ -24,9 +25,12 @@ func hubCommand() *cobra.Command {
 users' servers. It keeps its state in etcd only. Several replicas may run at once; front doors
 (Traefik with the edgehub plugin, or "edgehub edge") find them in etcd.`,
 		Example: "  edgehub hub --etcd http://127.0.0.1:2379 --public-url https://hub.example.org --bootstrap-token-file token",
-	}, defaults, []string{"etcd", "prefix", "listen", "advertise-url", "public-url", "user-domain", "api-url", "data", "admin", "admin-password-file",
-		"bootstrap-token-file", "cleanup-servers", "hold-start"}, runHub)
+	}, defaults, []string{"etcd", "prefix", "listen", "advertise-url", "public-url", "user-domain", "api-url", "data", "admin",
+		"admin-password-file", "bootstrap-token-file", "cleanup-servers", "hold-start", "rotate-keys-every"}, runHub)
 }
+
+// keyAge is how old a signing key gets unless the operator says otherwise.
+const keyAge = 30 * 24 * time.Hour
 
 func defaultData() string { return "edgehub-data" }
 
@@ -73,6 +77,7 @@ func (s *settings) controlPlane(log *slog.Logger) (controlplane.Options, error) 
 		Etcd: s.Etcd, Prefix: s.Prefix, PublicURL: s.PublicURL, UserDomain: s.UserDomain, APIURL: s.APIURL, CleanupServers: s.CleanupServers,
 		HoldStart:    s.HoldStart,
 		StartTimeout: s.Spawner.StartTimeout, ReadyTimeout: s.Spawner.ReadyTimeout, Spawner: s.spawner(), Log: log, Version: version,
+		RotateKeysEvery: s.RotateKeysEvery,
 	}
 	if s.Admin != "" {
 		name, err := hub.ParseUserName(s.Admin)

@@ -45,6 +45,8 @@ type settings struct {
 	APIHosts   []string `yaml:"api_hosts"`
 	// QueryTokens makes ?token= in addresses a credential.
 	QueryTokens bool `yaml:"query_tokens"`
+	// ActivityInterval is how often the front door reports which servers are in use, zero for never.
+	ActivityInterval time.Duration `yaml:"activity_interval"`
 	// Admin is the administrator of a new hub, AdminPasswordFile has their password.
 	Admin             string `yaml:"admin"`
 	AdminPasswordFile string `yaml:"admin_password_file"`
@@ -56,6 +58,11 @@ type settings struct {
 	HoldStart time.Duration `yaml:"hold_start"`
 	// StoppedStatus is what programs get at the address of a stopped server: 424 or 503.
 	StoppedStatus int `yaml:"stopped_status"`
+	// RotateKeysEvery is how old a signing key gets.
+	RotateKeysEvery time.Duration `yaml:"rotate_keys_every"`
+	// URL and TokenFile are for the commands that talk to a running hub: where it is, and an API token for it.
+	URL       string `yaml:"url"`
+	TokenFile string `yaml:"token_file"`
 	// LogLevel is debug, info, warn or error.
 	LogLevel string          `yaml:"log_level"`
 	Spawner  spawnerSettings `yaml:"spawner"`
@@ -111,6 +118,8 @@ func (s *settings) flags(fs *pflag.FlagSet, names ...string) {
 			fs.StringVar(&s.APIURL, name, s.APIURL, "hub's API as users' servers reach it, `URL` (default: through the front door)")
 		case "advertise-url":
 			fs.StringVar(&s.AdvertiseURL, name, s.AdvertiseURL, "this hub as front doors reach it, `URL` (default: the address listened on)")
+		case "activity-interval":
+			fs.DurationVar(&s.ActivityInterval, name, s.ActivityInterval, "how often the front door reports which servers are in use, `TIME`; 0 for never")
 		case "admin":
 			fs.StringVar(&s.Admin, name, s.Admin, "administrator to create on a new hub, `NAME`; empty for none")
 		case "admin-password-file":
@@ -123,6 +132,12 @@ func (s *settings) flags(fs *pflag.FlagSet, names ...string) {
 			fs.DurationVar(&s.HoldStart, name, s.HoldStart, "how long programs' requests wait for a server that starts, `TIME` like 30s; 0 for not at all")
 		case "stopped-status":
 			fs.IntVar(&s.StoppedStatus, name, s.StoppedStatus, "`CODE` that programs get from a server that does not run, 424 or 503")
+		case "rotate-keys-every":
+			fs.DurationVar(&s.RotateKeysEvery, name, s.RotateKeysEvery, "replace the key that signs edge tokens when it is this old, `TIME` like 720h; 0 for never")
+		case "url":
+			fs.StringVar(&s.URL, name, s.URL, "the hub as you reach it, `URL` http://HOST:PORT or https://HOST")
+		case "token-file":
+			fs.StringVar(&s.TokenFile, name, s.TokenFile, "`FILE` with an API token of an administrator")
 		case "log-level":
 			fs.StringVar(&s.LogLevel, name, s.LogLevel, "how much to log, `LEVEL` debug, info, warn or error")
 		case "config":
@@ -227,6 +242,14 @@ func (s *settings) load(file string) error {
 
 // goType is what the YAML library says of our types, which is nothing to operators.
 var goType = regexp.MustCompile(` in type main\.\w+`)
+
+// checkActivityInterval says what the plugin, which cannot refuse to start, would say only in the log.
+func (s *settings) checkActivityInterval() error {
+	if d := s.ActivityInterval; d < 0 || d > 0 && d < 100*time.Millisecond {
+		return fmt.Errorf("activity is reported every 100ms at most, not every %s. Use --activity-interval 60s, or 0 for never", d)
+	}
+	return nil
+}
 
 func (s *settings) logger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level

@@ -31,7 +31,8 @@ const startTime = 60 * time.Second
 
 func upCommand() *cobra.Command {
 	defaults := settings{Listen: "127.0.0.1:8000", Data: defaultData(), Edge: "embedded", Prefix: routes.DefaultPrefix,
-		Admin: "admin", CleanupServers: true, StoppedStatus: http.StatusFailedDependency, LogLevel: "warn"}
+		ActivityInterval: time.Minute, Admin: "admin", CleanupServers: true, StoppedStatus: http.StatusFailedDependency,
+		RotateKeysEvery: keyAge, LogLevel: "warn"}
 	return command(&cobra.Command{
 		Use:   "up",
 		Short: "Run a whole hub on this machine",
@@ -40,8 +41,9 @@ are processes of this machine. Everything is stored below --data, and is there a
 
 On a new hub the administrator gets a generated password, which is printed and kept in --data.`,
 		Example: "  edgehub up\n  edgehub up --listen 0.0.0.0:8000 --data /var/lib/edgehub\n  edgehub up --edge=traefik",
-	}, defaults, []string{"listen", "data", "edge", "traefik", "public-url", "user-domain", "api-hosts", "query-tokens", "api-url", "admin", "admin-password-file",
-		"bootstrap-token-file", "cleanup-servers", "hold-start", "stopped-status"}, func(cmd *cobra.Command, s settings) error {
+	}, defaults, []string{"listen", "data", "edge", "traefik", "public-url", "user-domain", "api-hosts", "query-tokens", "api-url",
+		"activity-interval", "admin", "admin-password-file", "bootstrap-token-file", "cleanup-servers", "hold-start",
+		"rotate-keys-every", "stopped-status"}, func(cmd *cobra.Command, s settings) error {
 		log, err := s.logger(cmd.ErrOrStderr())
 		if err != nil {
 			return err
@@ -66,6 +68,9 @@ func (u *up) path(name ...string) string { return filepath.Join(append([]string{
 // run checks everything that can be checked, then starts etcd, the control plane and the front door, and stops them in
 // reverse when ctx ends.
 func (u *up) run(ctx context.Context) error {
+	if err := u.checkActivityInterval(); err != nil {
+		return err
+	}
 	if err := u.prepareData(); err != nil {
 		return err
 	}
@@ -217,7 +222,8 @@ func (u *up) apiHosts(addr net.Addr) []string {
 
 func (u *up) plugin(addr net.Addr) *front.Config {
 	return &front.Config{Etcd: []string{"unix://" + u.path("run", "etcd.sock")}, Prefix: u.Prefix, PublicURL: u.PublicURL,
-		UserDomain: u.UserDomain, APIHosts: u.apiHosts(addr), QueryTokens: u.QueryTokens, StoppedStatus: u.StoppedStatus}
+		UserDomain: u.UserDomain, APIHosts: u.apiHosts(addr), QueryTokens: u.QueryTokens, StoppedStatus: u.StoppedStatus,
+		ActivityInterval: u.ActivityInterval.String()}
 }
 
 // options are the control plane's. It listens on a Unix socket: the front door is the only address of this machine.

@@ -158,7 +158,7 @@ func (a *Accounts) PutAdminService(ctx context.Context, name, secret string) err
 
 // EdgeToken signs the edge token of a caller and says for how long it is good: never longer than the session or API token
 // behind it. On a user's host only a token for that host is good, on the hub's only one for no host.
-func (a *Accounts) EdgeToken(c *Caller, host string) (string, time.Duration, error) {
+func (a *Accounts) EdgeToken(ctx context.Context, c *Caller, host string) (string, time.Duration, error) {
 	claims := routes.Claims{Host: host, Subject: c.Name(), Admin: c.Admin(), Scopes: accessScopes(c)}
 	if c.User != nil {
 		claims.UserID, claims.Groups, claims.IssuedAt = c.User.ID, c.User.Groups, 0
@@ -166,11 +166,11 @@ func (a *Accounts) EdgeToken(c *Caller, host string) (string, time.Duration, err
 			claims.IssuedAt = c.User.TokensAfter + 1
 		}
 	} else {
-		claims.UserID = "service/" + c.Service
+		claims.UserID = routes.ServiceID + c.Service
 	}
 	var end time.Time
 	if c.Session != nil {
-		claims.Session, end = c.Session.ID, c.Session.Expires
+		claims.Session, claims.Epoch, end = c.Session.ID, c.Session.Epoch, c.Session.Expires
 	} else {
 		claims.Token, end = c.Token.ID, c.Token.Expires
 	}
@@ -179,7 +179,7 @@ func (a *Accounts) EdgeToken(c *Caller, host string) (string, time.Duration, err
 		claims.Expires = end.Unix()
 		life = min(life, time.Until(end))
 	}
-	token, err := a.tokens.EdgeToken(claims)
+	token, err := a.tokens.EdgeToken(ctx, claims)
 	return token, life, err
 }
 

@@ -28,9 +28,9 @@ func TestAnEdgeTokenEndsWithItsCredential(t *testing.T) {
 		}
 		_, secret, err := f.tokens.Issue(t.Context(), token)
 		f.must("Issue", err)
-		edge, life, err := f.EdgeToken(f.byToken(secret), "")
+		edge, life, err := f.EdgeToken(t.Context(), f.byToken(secret), "")
 		f.must("EdgeToken", err)
-		claims, err := f.tokens.OpenEdgeToken(edge)
+		claims, err := f.tokens.OpenEdgeToken(t.Context(), edge)
 		f.must("OpenEdgeToken", err)
 		got := time.Until(time.Unix(claims.Expires, 0))
 		if got > c.want || got < c.want-30*time.Second || life > c.want || life < c.want-30*time.Second {

@@ -173,13 +173,18 @@ func (a *Accounts) Delete(ctx context.Context, u hub.User) error {
 
 // Active notes that a user was active now, at most once a minute.
 func (a *Accounts) Active(ctx context.Context, name hub.UserName) error {
-	return a.ActiveAt(ctx, name, time.Now())
+	now := time.Now()
+	return a.active(ctx, name, now, func(last time.Time) bool { return now.Sub(last) >= time.Minute })
 }
 
-// ActiveAt notes that a user was active at a time, if that is at least a minute after the last: the time only moves forward.
+// ActiveAt notes that a user was active at a time, to hub.ActivityResolution. The time only moves forward.
 func (a *Accounts) ActiveAt(ctx context.Context, name hub.UserName, at time.Time) error {
+	return a.active(ctx, name, at, func(last time.Time) bool { return hub.ActivityMoves(last, at) })
+}
+
+func (a *Accounts) active(ctx context.Context, name hub.UserName, at time.Time, moves func(last time.Time) bool) error {
 	_, err := a.users.Update(ctx, store.ID(string(name)), func(u *hub.User) ([]store.Op, error) {
-		if at.Sub(u.LastActivity) < time.Minute {
+		if !moves(u.LastActivity) {
 			return nil, store.ErrUnchanged
 		}
 		u.LastActivity = at.UTC()

@@ -1,5 +1,5 @@
-// Package api serves JupyterHub's REST API below /hub/api: users, tokens, servers with progress, who the caller is, and the
-// two calls that edges make. One file per resource; the routes are the list in this file.
+// Package api serves JupyterHub's REST API below /hub/api: users, tokens, servers with progress, who the caller is, routes by
+// hand, signing keys, and the calls that edges make. One file per resource; the routes are the list in this file.
 //
 // Invariant: every route states the scopes that open it, and no handler runs before they are checked. A caller who lacks a
 // scope altogether gets 403; one who holds it, but not for this object, gets 404, whether or not the object exists.
@@ -35,12 +35,16 @@ type Options struct {
 // API is the REST API. Make one with New.
 type API struct {
 	Options
-	routes store.Table[routes.Route]
+	routes  store.Table[routes.Route]
+	byHand  store.Table[hub.Route]
+	reports chan struct{} // has a place for each report of an edge that is being read
 }
 
 // New returns the API's handler, for the paths below /hub/api.
 func New(opts Options) http.Handler {
-	a := &API{Options: opts, routes: store.NewTable[routes.Route](opts.Store, routes.RoutesTree, "route")}
+	a := &API{Options: opts, routes: store.NewTable[routes.Route](opts.Store, routes.RoutesTree, "route"),
+		reports: make(chan struct{}, maxReports),
+		byHand:  store.NewTable[hub.Route](opts.Store, store.HandRoutes, "route")}
 	mux := http.NewServeMux()
 	adapter := web.Adapter{Log: opts.Log, WriteError: web.JSONError}
 	for _, rt := range a.table() {
@@ -95,9 +99,20 @@ func (a *API) table() []route {
 		{"DELETE /hub/api/users/{user}/servers/{server}", only("delete:servers"), a.stopServer},
 		{"GET /hub/api/users/{user}/servers/{server}/progress", only("read:servers"), a.progress},
 
+		{"GET /hub/api/routes", only("proxy"), a.listRoutes},
+		{"GET /hub/api/routes/{prefix...}", only("proxy"), a.getRoute},
+		{"PUT /hub/api/routes/{prefix...}", only("proxy"), a.putRoute},
+		{"DELETE /hub/api/routes/{prefix...}", only("proxy"), a.deleteRoute},
+		{"GET /hub/api/proxy", only("proxy"), a.proxyTable},
+		{"POST /hub/api/proxy", only("proxy"), a.syncProxy},
+
+		{"GET /hub/api/keys", only("read:hub"), a.listKeys},
+		{"POST /hub/api/keys/rotate", only("admin:users"), a.rotateKeys},
+
 		{"POST /hub/api/edge/exchange", only(public), a.exchange},
 		{"POST /hub/api/edge/renew", only(public), a.renew},
 		{"POST /hub/api/edge/redeem", only(public), a.redeem},
+		{"POST /hub/api/edge/activity", only(public), a.edgeActivity},
 	}
 }
 
@@ -223,7 +238,7 @@ func headers(next http.Handler) http.Handler {
 // unknown answers what no route has: 405 for a known path, else 404.
 func unknown(mux *http.ServeMux) web.Handler {
 	return func(_ http.ResponseWriter, r *http.Request) error {
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 			probe := r.Clone(r.Context())
 			probe.Method = method
 			if _, pattern := mux.Handler(probe); pattern != "/hub/api/" {

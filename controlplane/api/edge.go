@@ -41,7 +41,7 @@ func (a *API) exchange(w http.ResponseWriter, r *http.Request, _ *account.Caller
 	if err != nil {
 		return err
 	}
-	return a.writeEdgeToken(w, c, edgeReply{Host: body.Host})
+	return a.writeEdgeToken(w, r, c, edgeReply{Host: body.Host})
 }
 
 // renew gives an edge a fresh edge token for one that is past half of its life, if the session behind it still is.
@@ -50,7 +50,7 @@ func (a *API) renew(w http.ResponseWriter, r *http.Request, _ *account.Caller) e
 	if err != nil {
 		return err
 	}
-	claims, err := a.Tokens.OpenEdgeToken(body.Token)
+	claims, err := a.Tokens.OpenEdgeToken(r.Context(), body.Token)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (a *API) renew(w http.ResponseWriter, r *http.Request, _ *account.Caller) e
 	if err != nil {
 		return err
 	}
-	return a.writeEdgeToken(w, c, edgeReply{Host: claims.Host})
+	return a.writeEdgeToken(w, r, c, edgeReply{Host: claims.Host})
 }
 
 // redeem gives an edge the edge token of a browser that comes from the hub with the code of a sign-in on a user's host.
@@ -82,7 +82,7 @@ func (a *API) redeem(w http.ResponseWriter, r *http.Request, _ *account.Caller) 
 	if err != nil {
 		return err
 	}
-	return a.writeEdgeToken(w, c, edgeReply{Host: v.Host, Next: v.Next})
+	return a.writeEdgeToken(w, r, c, edgeReply{Host: v.Host, Next: v.Next})
 }
 
 // edgeReply is what an edge gets.
@@ -96,8 +96,8 @@ type edgeReply struct {
 }
 
 // writeEdgeToken answers with an edge token of c for the host that the answer names.
-func (a *API) writeEdgeToken(w http.ResponseWriter, c *account.Caller, answer edgeReply) error {
-	token, life, err := a.Accounts.EdgeToken(c, answer.Host)
+func (a *API) writeEdgeToken(w http.ResponseWriter, r *http.Request, c *account.Caller, answer edgeReply) error {
+	token, life, err := a.Accounts.EdgeToken(r.Context(), c, answer.Host)
 	if err != nil {
 		return err
 	}

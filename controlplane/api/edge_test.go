@@ -27,7 +27,7 @@ func (h *testHub) claims(a answer) *routes.Claims {
 	h.t.Helper()
 	var got edgeAnswer
 	a.want(200).into(&got)
-	c, err := h.tokens.OpenEdgeToken(got.Token)
+	c, err := h.tokens.OpenEdgeToken(h.t.Context(), got.Token)
 	if err != nil {
 		h.t.Fatalf("%s gives a token that does not verify: %v", a.what, err)
 	}
@@ -97,7 +97,7 @@ func TestRenewal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, err := h.tokens.EdgeToken(routes.Claims{Subject: "alice", UserID: alice.ID, Session: session.ID, Scopes: []string{"inherit"}})
+	old, err := h.tokens.EdgeToken(t.Context(), routes.Claims{Subject: "alice", UserID: alice.ID, Session: session.ID, Scopes: []string{"inherit"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestRenewal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		token, err := h.tokens.EdgeToken(routes.Claims{Subject: "bob", UserID: bob.ID, Session: session.ID, Scopes: []string{"inherit"}})
+		token, err := h.tokens.EdgeToken(t.Context(), routes.Claims{Subject: "bob", UserID: bob.ID, Session: session.ID, Scopes: []string{"inherit"}})
 		if err != nil {
 			t.Fatal(err)
 		}

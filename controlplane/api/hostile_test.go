@@ -29,16 +29,16 @@ func TestHostileBodies(t *testing.T) {
 		"deep lists":        strings.Repeat("[", 100_000),
 		"too large":         `{"note":"` + long + `"}`,
 		"NUL":               "\x00",
-		"wrong types":       `{"usernames":7,"admin":"x","note":7,"expires_in":"x","scopes":7,"servers":7,"user_options":7,"token":7,"last_activity":7,"groups":7}`,
-		"wrong inner types": `{"admin":{},"usernames":[7],"scopes":[{}],"servers":{"":7},"user_options":[],"groups":[7],"token":[]}`,
-		"huge number":       `{"expires_in":1e400,"admin":1e400,"user_options":1e400,"usernames":1e400,"last_activity":1e400,"token":1e400}`,
+		"wrong types":       `{"usernames":7,"admin":"x","note":7,"expires_in":"x","scopes":7,"servers":7,"user_options":7,"token":7,"last_activity":7,"groups":7,"activity":7}`,
+		"wrong inner types": `{"admin":{},"usernames":[7],"scopes":[{}],"servers":{"":7},"user_options":[],"groups":[7],"token":[],"activity":[7]}`,
+		"huge number":       `{"expires_in":1e400,"admin":1e400,"user_options":1e400,"usernames":1e400,"last_activity":1e400,"token":1e400,"activity":[{"at":1e400}]}`,
 	}
 	for _, rt := range (&API{}).table() {
 		method, path, _ := strings.Cut(rt.pattern, " ")
-		if method != "POST" && method != "PATCH" {
+		if method != "POST" && method != "PATCH" && method != "PUT" {
 			continue
 		}
-		path = strings.NewReplacer("{user}", "alice", "{server}", "srv").Replace(path)
+		path = strings.NewReplacer("{user}", "alice", "{server}", "srv", "{prefix...}", "dash/").Replace(path)
 		if rt.pattern == "POST /hub/api/users/{user}" {
 			path = "/hub/api/users/carol"
 		}

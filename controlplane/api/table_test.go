@@ -37,6 +37,22 @@ func tokenJSON(user, scopes, note, expires, used string) string {
 		"expires_at":%s,"note":%q,"session_id":null,"oauth_client":"JupyterHub","user":%q}`, scopes, used, expires, note, user)
 }
 
+// dash is a route by hand for alice and the group staff.
+const (
+	dash           = `{"prefix":"/dash/","target":"http://127.0.0.1:8050","auth":"headers","users":["alice"],"groups":["staff"],"created":"<time>"}`
+	dashWithSecret = `{"prefix":"/dash/","target":"http://127.0.0.1:8050","auth":"headers","users":["alice"],"groups":["staff"],"created":"<time>","secret":"<secret>"}`
+	badTarget      = "The target must be http://HOST:PORT or https://HOST:PORT, without a path."
+	badSecret      = "The secret must have 16 to 256 letters, digits and signs, without spaces."
+)
+
+func badPrefix(prefix string) string {
+	return prefix + " cannot be a prefix: it needs one to three path segments in their plain spelling, as in /dashboard/ or /services/stats/."
+}
+
+func keyJSON(state, until string) string {
+	return fmt.Sprintf(`{"id":"<text>","state":%q,"active_from":"<time>","accepted_until":%s}`, state, until)
+}
+
 // step is one request with what it answers: JSON if body is a pattern, JupyterHub's error if message is given, else nothing.
 type step struct {
 	who     string
@@ -157,6 +173,47 @@ func TestEveryEndpoint(t *testing.T) {
 			serverJSON("", "/user/alice/", "/hub/api/users/alice/server/progress", false, `{"profile":"big"}`, "null"), ""},
 		{"alice", "GET /hub/api/users/alice/server/progress", "", 400, "", "alice is not starting"},
 
+		// Routes by hand, and what JupyterHub shows of its proxy.
+		{"root", "GET /hub/api/routes", "", 200, `[]`, ""},
+		{"alice", "GET /hub/api/routes", "", 403, "", "Action is not authorized with current scopes; requires any of [proxy]"},
+		{"root", "PUT /hub/api/routes/dash", `{"target":"http://127.0.0.1:8050","users":["Alice","alice"],"groups":["staff"]}`, 201, dashWithSecret, ""},
+		{"root", "PUT /hub/api/routes/dash/", `{"target":"http://127.0.0.1:8050","users":["alice"],"groups":["staff"]}`, 200, dashWithSecret, ""},
+		{"root", "GET /hub/api/routes/dash/", "", 200, dash, ""},
+		{"root", "GET /hub/api/routes", "", 200, "[" + dash + "]", ""},
+		{"root", "GET /hub/api/routes/other/", "", 404, "", "No such route: /other/"},
+		{"root", "PUT /hub/api/routes/hub/x", `{"target":"http://h"}`, 400, "", "The prefix /hub/x/ belongs to the hub."},
+		{"root", "PUT /hub/api/routes/", `{"target":"http://h"}`, 400, "", "The prefix / belongs to the hub."},
+		{"root", "PUT /hub/api/routes/user/alice/", `{"target":"http://h"}`, 400, "", "The prefix /user/alice/ belongs to users' servers."},
+		{"root", "PUT /hub/api/routes/a/b/c/d/", `{"target":"http://h"}`, 400, "", badPrefix("/a/b/c/d/")},
+		{"root", "PUT /hub/api/routes/d%61sh/", `{"target":"http://h"}`, 400, "", badPrefix("/d%61sh/")},
+		{"root", "PUT /hub/api/routes/a%3Fb/", `{"target":"http://h"}`, 400, "", badPrefix("/a%3Fb/")},
+		{"root", "PUT /hub/api/routes/x/", `{"target":"127.0.0.1:8050"}`, 400, "", badTarget},
+		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h/path"}`, 400, "", badTarget},
+		{"root", "PUT /hub/api/routes/x/", ``, 400, "", badTarget},
+		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","users":["nobody"]}`, 400, "", "No such user: nobody"},
+		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","users":["not ok"]}`, 400, "", "Invalid username: not ok"},
+		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","groups":[""]}`, 400, "", "The name of a group must have 1 to 255 bytes."},
+		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","auth":"ticket"}`, 400, "", "Unknown auth 'ticket': use headers, secret or none."},
+		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","auth":"secret"}`, 400, "", badSecret},
+		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","secret":"0123456789abcde\n"}`, 400, "", badSecret},
+		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","auth":"none","users":["alice"]}`, 400, "",
+			"With auth none everybody may visit, so there is no list and no secret. Use headers to protect a program that does not sign people in itself."},
+		{"root", "GET /hub/api/proxy", "", 200, `{"/dash/":{"routespec":"/dash/","target":"http://127.0.0.1:8050","data":{"extra":true,"last_activity":null}}}`, ""},
+		{"alice", "GET /hub/api/proxy", "", 403, "", "Action is not authorized with current scopes; requires any of [proxy]"},
+		{"root", "POST /hub/api/proxy", "", 200, "", ""},
+		{"root", "DELETE /hub/api/routes/dash/", "", 204, "", ""},
+		{"root", "DELETE /hub/api/routes/dash/", "", 404, "", "No such route: /dash/"},
+		{"root", "DELETE /hub/api/routes/user/alice/", "", 400, "", "The prefix /user/alice/ belongs to users' servers."},
+
+		// Signing keys.
+		{"root", "GET /hub/api/keys", "", 200, "[" + keyJSON("active", "null") + "]", ""},
+		{"root", "POST /hub/api/keys/rotate", "", 200, "[" + keyJSON("active", `"<time>"`) + "," + keyJSON("next", "null") + "]", ""},
+		{"root", "POST /hub/api/keys/rotate", `{"emergency":false}`, 200, "[" + keyJSON("active", `"<time>"`) + "," + keyJSON("next", "null") + "]", ""},
+		{"root", "POST /hub/api/keys/rotate", `{"emergency":"yes"}`, 400, "", "emergency has the wrong type: got a JSON string."},
+		{"root", "POST /hub/api/keys/rotate", `{"emergenci":true}`, 400, "", "Unknown key 'emergenci': known are [emergency]."},
+		{"alice", "POST /hub/api/keys/rotate", `{"emergency":true}`, 403, "", "Action is not authorized with current scopes; requires any of [admin:users]"},
+		{"root", "POST /hub/api/keys/rotate", `{"emergency":true}`, 200, "[" + keyJSON("active", "null") + "]", ""},
+
 		// Edges.
 		{"nobody", "POST /hub/api/edge/exchange", `{"token":"` + secrets["alice"] + `"}`, 200, `{"edge_token":"<text>","expires_in":3600}`, ""},
 		{"nobody", "POST /hub/api/edge/exchange", `{"token":"00000000000000000000000000000000"}`, 403, "", noCredentials},
@@ -166,6 +223,8 @@ func TestEveryEndpoint(t *testing.T) {
 		{"nobody", "POST /hub/api/edge/redeem", `{"code":"x","host":"alice.hub.example.org","state":"y"}`, 403, "", "This code is not valid."},
 		{"nobody", "POST /hub/api/edge/redeem", `{"code":"x"}`, 400, "", "The body must have a code, its host and its state."},
 		{"nobody", "POST /hub/api/edge/exchange", `{"token":"x","host":"alice.hub.example.org"}`, 400, "", "This is not a user's host."},
+		{"nobody", "POST /hub/api/edge/activity", `{"activity":[{"prefix":"/user/alice/","gen":1,"at":1,"mac":"x"}]}`, 200, `{"accepted":0,"ignored":1}`, ""},
+		{"nobody", "POST /hub/api/edge/activity", "", 400, "", "The body must have activity."},
 	} {
 		method, path, _ := strings.Cut(s.request, " ")
 		a := h.do(method, path, s.send, as(secrets[s.who]))

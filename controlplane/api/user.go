@@ -122,8 +122,9 @@ func (b *activityBody) parse() (activity, error) {
 	return times, nil
 }
 
-// postActivity takes a server's report of activity. Times only move forward.
-func (a *API) postActivity(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
+// postActivity takes a server's report of activity. Times only move forward. A server's own token speaks for that server and
+// its user, and for no other server of theirs (threat T81).
+func (a *API) postActivity(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
 	u, err := a.target(r)
 	if err != nil {
 		return err
@@ -138,6 +139,11 @@ func (a *API) postActivity(w http.ResponseWriter, r *http.Request, _ *account.Ca
 	times, err := body.parse()
 	if err != nil {
 		return err
+	}
+	for name := range times.servers {
+		if s := (hub.Server{User: u.Name, Name: name}); c.Token != nil && c.Token.Server != "" && c.Token.Server != s.FullName() {
+			return hub.Errorf(hub.NotFound, "No access to resources or resources not found")
+		}
 	}
 	if !times.user.IsZero() {
 		if err := a.Accounts.ActiveAt(r.Context(), u.Name, times.user); err != nil {

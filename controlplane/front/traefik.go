@@ -144,6 +144,9 @@ func (t *Traefik) settings() section {
 	if t.Plugin.StoppedStatus != 0 {
 		s["stoppedStatus"] = t.Plugin.StoppedStatus
 	}
+	if t.Plugin.ActivityInterval != "" {
+		s["activityInterval"] = t.Plugin.ActivityInterval
+	}
 	if len(t.Plugin.Hub) > 0 {
 		s["hub"] = t.Plugin.Hub
 	}

@@ -116,6 +116,8 @@ type Session struct {
 	UserID  string    `json:"user_id"`
 	Created time.Time `json:"created"`
 	Expires time.Time `json:"expires"`
+	// Epoch is the hub's when the session began: an emergency rotation of the signing key begins a new one.
+	Epoch int64 `json:"epoch,omitempty"`
 }
 
 // Token is an API token. Its key in the store is a hash of its secret; tokens-by-owner keys index it.

@@ -18,7 +18,7 @@ func (b *browser) edgeClaims() *routes.Claims {
 	if c == nil {
 		b.s.t.Fatal("the browser has no edge token")
 	}
-	claims, err := b.s.tokens.OpenEdgeToken(c.Value)
+	claims, err := b.s.tokens.OpenEdgeToken(b.s.t.Context(), c.Value)
 	if err != nil {
 		b.s.t.Fatal(err)
 	}

@@ -263,18 +263,6 @@ func (m *Manager) Await(ctx context.Context, user hub.UserName, name hub.ServerN
 	return last, err
 }
 
-// Active notes activity of a server. The time only moves forward.
-func (m *Manager) Active(ctx context.Context, user hub.UserName, name hub.ServerName, at time.Time) error {
-	_, err := m.servers.Update(ctx, serverID(user, name), func(s *hub.Server) ([]store.Op, error) {
-		if !at.After(s.LastActivity) {
-			return nil, store.ErrUnchanged
-		}
-		s.LastActivity = at
-		return nil, nil
-	})
-	return err
-}
-
 // instanceName is the name of a server's instance for spawners: readable, safe everywhere, different for different hubs,
 // users and servers. The user's id is part of it, because generations start again with a new user of an old name.
 func (m *Manager) instanceName(s *hub.Server) string {

@@ -19,6 +19,7 @@ const (
 	Visits      = "visits/"
 	Secrets     = "secrets/"
 	Members     = "members/"
+	HandRoutes  = "hand-routes/"
 )
 
 // ID joins the parts of a record's identity into one string, so that different parts never give the same one.

@@ -14,11 +14,15 @@ const SessionLife = 14 * 24 * time.Hour
 
 // StartSession stores a new browser session of u and returns it with the secret for its cookie.
 func (s *Service) StartSession(ctx context.Context, u hub.User) (hub.Session, string, error) {
+	rec, err := s.signing.read(ctx)
+	if err != nil {
+		return hub.Session{}, "", err
+	}
 	secret := randomHex(32)
 	now := time.Now().UTC()
-	session := hub.Session{Schema: hub.Schema, ID: randomHex(16), User: u.Name, UserID: u.ID, Created: now, Expires: now.Add(SessionLife)}
+	session := hub.Session{Schema: hub.Schema, ID: randomHex(16), User: u.Name, UserID: u.ID, Created: now, Expires: now.Add(SessionLife), Epoch: rec.Epoch}
 	h := hash(secret)
-	err := s.sessions.Create(ctx, h, session, store.Put(s.byUser.Key(store.ID(u.ID, session.ID)), index{Schema: hub.Schema, Hash: h}))
+	err = s.sessions.Create(ctx, h, session, store.Put(s.byUser.Key(store.ID(u.ID, session.ID)), index{Schema: hub.Schema, Hash: h}))
 	return session, secret, err
 }
 
@@ -33,17 +37,25 @@ func (s *Service) sessionByHash(ctx context.Context, h string) (hub.Session, err
 		return hub.Session{}, err
 	}
 	if err != nil || expired(r.Value.Expires) {
-		return hub.Session{}, hub.Errorf(hub.Unauthenticated, "You are not signed in.")
+		return hub.Session{}, notSignedIn()
 	}
-	return r.Value, nil
+	// An emergency rotation ends all sessions in one write, without touching them: their epoch is over. Read after the
+	// session, the epoch is not older than it.
+	rec, err := s.signing.read(ctx)
+	if err == nil && rec.Epoch != r.Value.Epoch {
+		err = notSignedIn()
+	}
+	return r.Value, err
 }
+
+func notSignedIn() error { return hub.Errorf(hub.Unauthenticated, "You are not signed in.") }
 
 // SessionByID returns the unexpired session id of a user, or an Unauthenticated error.
 func (s *Service) SessionByID(ctx context.Context, userID, id string) (hub.Session, error) {
 	entry, err := s.byUser.Get(ctx, store.ID(userID, id))
 	if err != nil {
 		if hub.KindOf(err) == hub.NotFound {
-			err = hub.Errorf(hub.Unauthenticated, "You are not signed in.")
+			err = notSignedIn()
 		}
 		return hub.Session{}, err
 	}

@@ -62,12 +62,12 @@ func TestReplicasShareOneSigningKey(t *testing.T) {
 		if signings[i].HubID() != signings[0].HubID() || !bytes.Equal(signings[i].MAC("p", "d"), signings[0].MAC("p", "d")) {
 			t.Errorf("replica %d has another hub id or XSRF key", i)
 		}
-		edge, err := services[i].EdgeToken(claims)
+		edge, err := services[i].EdgeToken(t.Context(), claims)
 		f.must("EdgeToken", err)
 		if _, err := routes.VerifyToken(edge, keys, time.Now().Unix()); err != nil {
 			t.Errorf("edges refuse a token of replica %d: %v", i, err)
 		}
-		if _, err := services[0].OpenEdgeToken(edge); err != nil {
+		if _, err := services[0].OpenEdgeToken(t.Context(), edge); err != nil {
 			t.Errorf("replica 0 refuses a token of replica %d: %v", i, err)
 		}
 	}
@@ -98,7 +98,7 @@ func TestDamagedSigningKeyIsNotReplaced(t *testing.T) {
 func TestEdgeToken(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	edge, err := f.EdgeToken(claims)
+	edge, err := f.EdgeToken(t.Context(), claims)
 	f.must("EdgeToken", err)
 	now := time.Now().Unix()
 	got, err := routes.VerifyToken(edge, f.publishedKeys(), now)
@@ -108,12 +108,12 @@ func TestEdgeToken(t *testing.T) {
 	}
 	later := claims
 	later.IssuedAt = now + 20
-	edge, err = f.EdgeToken(later)
+	edge, err = f.EdgeToken(t.Context(), later)
 	f.must("EdgeToken", err)
 	if got, err := routes.VerifyToken(edge, f.publishedKeys(), now); err != nil || got.IssuedAt != now+20 {
 		t.Errorf("a token that may not be older than %d: got %+v, %v", now+20, got, err)
 	}
-	_, err = f.EdgeToken(routes.Claims{Subject: "alice", UserID: "u1", Session: "s1", Groups: []string{strings.Repeat("g", 5000)}})
+	_, err = f.EdgeToken(t.Context(), routes.Claims{Subject: "alice", UserID: "u1", Session: "s1", Groups: []string{strings.Repeat("g", 5000)}})
 	if err == nil {
 		t.Error("an edge token that edges would refuse for its length was issued")
 	}
@@ -123,12 +123,12 @@ func TestEdgeToken(t *testing.T) {
 func TestOpenEdgeTokenRefuses(t *testing.T) {
 	t.Parallel()
 	f, foreign := newFixture(t), newFixture(t)
-	good, err := f.EdgeToken(claims)
+	good, err := f.EdgeToken(t.Context(), claims)
 	f.must("EdgeToken", err)
-	if c, err := f.OpenEdgeToken(good); err != nil || c.UserID != "u1" {
+	if c, err := f.OpenEdgeToken(t.Context(), good); err != nil || c.UserID != "u1" {
 		t.Fatalf("a good token: got %+v, %v", c, err)
 	}
-	stranger, err := foreign.EdgeToken(claims)
+	stranger, err := foreign.EdgeToken(t.Context(), claims)
 	f.must("EdgeToken", err)
 	_, api := f.issue("u1")
 	parts := strings.Split(good, ".")
@@ -137,7 +137,7 @@ func TestOpenEdgeTokenRefuses(t *testing.T) {
 		"other claims": parts[0] + "." + strings.Split(stranger, ".")[1] + "." + parts[2], "padded": good + "=", "a line break": good + "\n",
 		"none": "eyJhbGciOiJub25lIn0." + parts[1] + ".", "dots": "..", "long": strings.Repeat("x", routes.MaxTokenLen+1),
 	} {
-		_, err := f.OpenEdgeToken(s)
+		_, err := f.OpenEdgeToken(t.Context(), s)
 		wantKind(t, "OpenEdgeToken with "+what, err, hub.Unauthenticated)
 		if strings.Contains(hub.MessageOf(err), "alice") || what == "another hub's" && !errors.Is(err, routes.ErrToken) {
 			t.Errorf("%s: message %q, cause %v", what, hub.MessageOf(err), errors.Unwrap(err))
@@ -150,13 +150,13 @@ func TestOpenEdgeTokenRefuses(t *testing.T) {
 func TestRevokedUserGetsAcceptedTokensAgain(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	old, err := f.EdgeToken(claims)
+	old, err := f.EdgeToken(t.Context(), claims)
 	f.must("EdgeToken", err)
 	before := time.Now().Unix() // an edge token of this second may exist
 	f.must("RevokeUser", f.store.Apply(t.Context(), f.RevokeUser("u1", before)))
 	fresh := claims
 	fresh.IssuedAt = before + 1
-	renewed, err := f.EdgeToken(fresh)
+	renewed, err := f.EdgeToken(t.Context(), fresh)
 	f.must("EdgeToken", err)
 	rev, _ := f.revocation(routes.RevokedUser, "u1")
 	if rev == nil || rev.Before != before {

@@ -1,9 +1,9 @@
 // Package token issues, finds and revokes API tokens, browser sessions and edge tokens, and publishes what edges need
 // to verify and refuse them. It decides nothing about rights.
 //
-// Invariants: a secret is stored only as its SHA-256, which is also its key, so finding one costs one read whatever
-// their number. Whatever ends a token or a session writes its revocation in the same transaction. Nothing that edges
-// can read helps to sign in.
+// Invariants: a secret is stored only as its SHA-256, which is also its key, so finding one costs the same whatever
+// their number. Whatever ends a token or a session writes its revocation in the same transaction, or, for all sessions at
+// once, begins a new epoch. Nothing that edges can read helps to sign in.
 package token
 
 import (
@@ -26,7 +26,7 @@ const revokedFor = (routes.TokenLife + 2*routes.Leeway) * time.Second
 // lastUseEvery is how often the last use of a token is written at most.
 const lastUseEvery = time.Minute
 
-// Service is the token service of one hub. It is safe for concurrent use and keeps no state but the signing key.
+// Service is the token service of one hub. It is safe for concurrent use and keeps no state.
 type Service struct {
 	store    *store.Store
 	tokens   store.Table[hub.Token]

@@ -312,7 +312,7 @@ func TestSecretsAreNotInEtcd(t *testing.T) {
 	session, cookie, err := f.StartSession(t.Context(), hub.User{Name: "alice", ID: "u1"})
 	f.must("StartSession", err)
 	f.must("Adopt", f.AdoptForService(t.Context(), hub.Token{Service: "bot"}, "operator's secret"))
-	edge, err := f.EdgeToken(routes.Claims{Subject: "alice", UserID: "u1", Session: session.ID})
+	edge, err := f.EdgeToken(t.Context(), routes.Claims{Subject: "alice", UserID: "u1", Session: session.ID})
 	f.must("EdgeToken", err)
 	dump := f.dump()
 	for what, s := range map[string]string{"API token": secret, "cookie": cookie, "service token": "operator's secret", "edge token": edge} {

@@ -22,6 +22,9 @@ func Run(t *testing.T, make Maker) {
 		{"a WebSocket works and needs the right origin", webSocket},
 		{"requests from other sites are refused", otherSites},
 		{"what ends a permission cuts open connections", cuts},
+		{"a signing key has its time", keyTimes},
+		{"a new epoch ends what older keys admitted", epochs},
+		{"identity headers", identityHeaders},
 		{"events are flushed, and cut with the session", events},
 		{"uploads and downloads stream", streams},
 		{"the control plane gets what has no route", hubGets},
@@ -46,6 +49,8 @@ func Run(t *testing.T, make Maker) {
 		{"tokens in addresses, by option", queryTokens},
 		{"another etcd cluster", otherCluster},
 		{"unix sockets", unixSockets},
+		{"real use is reported", activity},
+		{"activity waits for the control plane", activityWaits},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, make) })
 	}

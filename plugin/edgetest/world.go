@@ -32,6 +32,8 @@ type Options struct {
 	UserDomain    string
 	APIHosts      []string
 	QueryTokens   bool
+	// ActivityInterval is how often activity is reported; empty for the edge's own default.
+	ActivityInterval string
 }
 
 // Maker makes an edge that stops when the test ends.
@@ -176,7 +178,9 @@ func (w *World) Request(method, target string, headers ...string) *http.Request 
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	r.Host = w.Host
+	if w.Host != "" {
+		r.Host = w.Host
+	}
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Add(headers[i], headers[i+1])
 	}
@@ -308,6 +312,8 @@ type Hub struct {
 	redeem   func(code, host, state string) (edgeToken, next string)
 	renew    func(token string) (edgeToken string, status int)
 	calls    map[string]int // by path
+	away     bool           // answers reports of activity with 503
+	activity []routes.Activity
 }
 
 func newHub(t testing.TB) *Hub {
@@ -374,6 +380,10 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(r.URL.Path, "/hub/api/edge/") {
 		w.Header().Add("Set-Cookie", "edgehub-session=from-the-hub; Path=/hub/")
 		_ = json.NewEncoder(w).Encode(Seen{Server: "hub", Method: r.Method, Target: r.RequestURI, Host: r.Host, Header: r.Header})
+		return
+	}
+	if r.URL.Path == "/hub/api/edge/activity" {
+		h.takeActivity(w, r)
 		return
 	}
 	in := struct{ Token, Code, Host, State string }{}

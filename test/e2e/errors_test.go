@@ -19,7 +19,7 @@ import (
 // exit code 1, and nothing is half-started. Besides testscript's own commands they have
 //
 //	refused ARGS...   edgehub ARGS... fails as it must; `stderr` can look at the line then
-//	running           an edgehub runs with its data in $RUNNING
+//	running           an edgehub runs with its data in $RUNNING, at $EDGEHUB_URL, with a user alice and an admin's token in $TOKEN
 //
 // PATH is empty unless a script puts $JUPYTER or $TRAEFIK into it. In the script "busy" somebody listens at $ADDR.
 func TestErrors(t *testing.T) {
@@ -122,7 +122,10 @@ func tb(ts *testscript.TestScript) testing.TB { return ts.Value(theTest{}).(test
 // running starts an edgehub.
 func running(ts *testscript.TestScript, _ bool, _ []string) {
 	w := env.Up(tb(ts), env.Options{})
+	w.AddUser(tb(ts), "alice")
 	ts.Setenv("RUNNING", w.Data)
+	ts.Setenv("EDGEHUB_URL", strings.TrimSuffix(w.URL("/"), "/"))
+	ts.Setenv("TOKEN", w.TokenFile())
 	ts.Defer(func() {
 		if !w.Hub.Running() {
 			tb(ts).Error("the edgehub that ran before has ended")

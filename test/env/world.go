@@ -36,6 +36,8 @@ type Options struct {
 	Jupyter bool
 	// Args are more arguments for `edgehub up`, or for `edgehub hub`.
 	Args []string
+	// ActivityInterval is how often the front door of New reports activity, a minute if empty.
+	ActivityInterval string
 }
 
 // World is a hub with everything around it.
@@ -129,7 +131,7 @@ func New(t testing.TB, o Options) *World {
 	w.Hub = w.process("hub", Process{path: binary, ready: w.answers(w.hub+"/hub/health", ""), env: w.hubEnv(o),
 		args: append([]string{"hub", "--etcd", w.EtcdURL, "--listen", host(w.hub), "--data", w.Data, "--api-url", w.front + "/hub/api",
 			"--bootstrap-token-file", w.file("token"), "--log-level", "debug", "--config", w.file("hub.yml")}, o.Args...)})
-	w.Front = w.newFront(binary)
+	w.Front = w.newFront(binary, o)
 	w.Etcd.Start()
 	w.Front.Launch() // it waits for the others by itself
 	w.Hub.Start()
@@ -154,15 +156,18 @@ func Up(t testing.TB, o Options) *World {
 }
 
 // newFront is the front door of New.
-func (w *World) newFront(binary string) *Process {
+func (w *World) newFront(binary string, o Options) *Process {
 	w.t.Helper()
 	p := Process{ready: w.frontReady}
 	if w.edge == Embedded {
 		p.path, p.args = binary, []string{"edge", "--etcd", w.EtcdURL, "--listen", host(w.front), "--log-level", "debug"}
+		if o.ActivityInterval != "" {
+			p.args = append(p.args, "--activity-interval", o.ActivityInterval)
+		}
 		return w.process("edge", p)
 	}
 	tr := &front.Traefik{Binary: Peer(w.t, TraefikProgram), Dir: w.file("traefik"), Listen: host(w.front), Log: slog.New(slog.DiscardHandler),
-		Plugin: &plugin.Config{Etcd: []string{w.EtcdURL}, Prefix: routes.DefaultPrefix}}
+		Plugin: &plugin.Config{Etcd: []string{w.EtcdURL}, Prefix: routes.DefaultPrefix, ActivityInterval: o.ActivityInterval}}
 	if err := tr.Write(); err != nil {
 		w.t.Fatal(err)
 	}
@@ -244,6 +249,9 @@ func (w *World) Addr() string { return host(w.front) }
 
 // HubAddr is where the front door finds the hub.
 func (w *World) HubAddr() string { return host(w.hub) }
+
+// TokenFile holds AdminToken.
+func (w *World) TokenFile() string { return w.file("token") }
 
 // Edge is the kind of front door.
 func (w *World) Edge() Edge { return w.edge }

@@ -60,7 +60,7 @@ func routers(o edgetest.Options, probe string) section {
 		},
 		"middlewares": section{"edge": section{"plugin": section{"edgehub": section{
 			"etcd": o.Etcd, "prefix": o.Prefix, "hub": o.Hub, "publicURL": o.PublicURL, "stoppedStatus": o.StoppedStatus,
-			"userDomain": o.UserDomain, "apiHosts": o.APIHosts, "queryTokens": o.QueryTokens}}}},
+			"activityInterval": o.ActivityInterval, "userDomain": o.UserDomain, "apiHosts": o.APIHosts, "queryTokens": o.QueryTokens}}}},
 	}}
 }
 

@@ -73,7 +73,8 @@ func write(t testing.TB, goPath, name string, files func() (map[string][]byte, e
 func (l *loaded) make(t testing.TB, o edgetest.Options) http.Handler {
 	t.Helper()
 	config := l.createConfig.Call(nil)[0]
-	for name, value := range map[string]any{"Etcd": o.Etcd, "Prefix": o.Prefix, "Hub": o.Hub, "PublicURL": o.PublicURL, "StoppedStatus": o.StoppedStatus,
+	for name, value := range map[string]any{"Etcd": o.Etcd, "Prefix": o.Prefix, "Hub": o.Hub, "PublicURL": o.PublicURL,
+		"StoppedStatus": o.StoppedStatus, "ActivityInterval": o.ActivityInterval,
 		"UserDomain": o.UserDomain, "APIHosts": o.APIHosts, "QueryTokens": o.QueryTokens} {
 		config.Elem().FieldByName(name).Set(reflect.ValueOf(value))
 	}

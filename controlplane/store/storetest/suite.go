@@ -30,6 +30,7 @@ func Conformance(t *testing.T) {
 		"callers keep their slices": testCallersSlices,
 		"too large":                 testTooLarge,
 		"list":                      testList,
+		"get of many":               testGetMany,
 		"list of one revision":      testListOneRevision,
 		"prefixes":                  testPrefixes,
 		"watch":                     testWatch,

@@ -89,6 +89,31 @@ func testListOneRevision(t *testing.T) {
 	}
 }
 
+// testGetMany reads more records than one transaction of etcd can.
+func testGetMany(t *testing.T) {
+	b := newBench(t)
+	b.fill(t, 250)
+	b.put(t, "00007", "not JSON")
+	ids := []string{"missing", "00003"} // one twice
+	for i := range 250 {
+		ids = append(ids, fmt.Sprintf("%05d", i))
+	}
+	found, err := b.things.GetMany(t.Context(), ids)
+	wantNoError(t, "GetMany", err)
+	if len(found) != 249 {
+		t.Errorf("GetMany found %d records, want 249: all but the missing and the bad one", len(found))
+	}
+	for id, r := range found {
+		if r.ID != id || r.Revision == 0 || r.Value.Schema != 1 {
+			t.Errorf("GetMany: record %s is %+v", id, r)
+		}
+	}
+	none, err := b.things.GetMany(t.Context(), nil)
+	if err != nil || len(none) != 0 {
+		t.Errorf("GetMany of nothing: %v, %v", none, err)
+	}
+}
+
 // testPrefixes is about several hubs, and several tables, in one etcd.
 func testPrefixes(t *testing.T) {
 	b := newBench(t)

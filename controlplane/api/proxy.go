@@ -1,0 +1,70 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/edgehub/edgehub/controlplane/account"
+	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/store"
+	"github.com/edgehub/edgehub/controlplane/web"
+	"github.com/edgehub/edgehub/routes"
+)
+
+// proxyTable answers with what edges serve, in JupyterHub's form: an object by prefix. The hub itself is not among it, since
+// it is wherever a replica is.
+func (a *API) proxyTable(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
+	offset, limit, paged, err := window(r)
+	if err != nil {
+		return err
+	}
+	records, err := a.routes.All(r.Context(), "")
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(records, func(x, y store.Record[routes.Route]) int { return strings.Compare(x.Value.Prefix, y.Value.Prefix) })
+	total := len(records)
+	if paged || r.URL.Query().Has("limit") || r.URL.Query().Has("offset") {
+		records = records[min(offset, total):min(offset+limit, total)]
+	}
+	used, err := a.lastUses(r)
+	if err != nil {
+		return err
+	}
+	items := map[string]any{}
+	for _, rec := range records {
+		items[rec.Value.Prefix] = proxyEntry(rec.Value, used)
+	}
+	if !paged {
+		return web.JSON(w, http.StatusOK, items)
+	}
+	return web.JSON(w, http.StatusOK, map[string]any{"items": items, "_pagination": pageInfo(r, offset, limit, total)})
+}
+
+// lastUses are the times of servers' last activity, by their full names.
+func (a *API) lastUses(r *http.Request) (map[string]any, error) {
+	used := map[string]any{}
+	err := a.Servers.All(r.Context(), func(s hub.Server) bool {
+		used[s.FullName()] = timestamp(s.LastActivity)
+		return true
+	})
+	return used, err
+}
+
+func proxyEntry(r routes.Route, used map[string]any) map[string]any {
+	data := map[string]any{"extra": true, "last_activity": nil}
+	if r.OwnerID != "" {
+		data = map[string]any{"user": r.Owner, "server_name": r.Server, "last_activity": used[r.Owner+"/"+r.Server]}
+	}
+	return map[string]any{"routespec": r.Prefix, "target": r.Target, "data": data}
+}
+
+// syncProxy is JupyterHub's way to make a proxy look at the hub's routes again. Edges always do.
+func (a *API) syncProxy(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
+	if err := readKnown(w, r, &struct{}{}); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}

@@ -1,0 +1,44 @@
+package store
+
+import (
+	"context"
+	"slices"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// manySize is how many records one read of GetMany fetches. etcd refuses more than 128 operations at once (--max-txn-ops).
+const manySize = 100
+
+// GetMany returns those of the records ids that exist, by id. It reads many at a time, so the records need not be of one
+// revision. A record that cannot be read is left out: one bad one does not spoil the others.
+func (t Table[T]) GetMany(ctx context.Context, ids []string) (map[string]Record[T], error) {
+	found := make(map[string]Record[T], len(ids))
+	for part := range slices.Chunk(ids, manySize) {
+		if err := t.getPart(ctx, part, found); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+func (t Table[T]) getPart(ctx context.Context, ids []string, found map[string]Record[T]) error {
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	ops := make([]clientv3.Op, len(ids))
+	for i, id := range ids {
+		ops[i] = clientv3.OpGet(t.Key(id))
+	}
+	resp, err := t.s.client.Txn(ctx).Then(ops...).Commit()
+	if err != nil {
+		return wrap(err)
+	}
+	for i, id := range ids {
+		for _, kv := range resp.Responses[i].GetResponseRange().Kvs {
+			if r, err := decode[T](id, kv.Value, kv.ModRevision); err == nil {
+				found[id] = r
+			}
+		}
+	}
+	return nil
+}

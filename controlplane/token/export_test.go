@@ -1,0 +1,4 @@
+package token
+
+// TendOnce is one round of Tend.
+var TendOnce = (*Service).tend
