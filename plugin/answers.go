@@ -30,6 +30,7 @@ func problemBody(status int, kind, message string) problem {
 
 // answer gives an error as a page to people and as JSON to programs.
 func answer(w http.ResponseWriter, r *http.Request, status int, kind, message string) {
+	noteOwn(r, status, kind)
 	if !wantsHTML(r) {
 		answerJSON(w, status, problemBody(status, kind, message))
 		return
@@ -60,6 +61,7 @@ func answerAmbiguous(w http.ResponseWriter, r *http.Request) {
 
 // notReady answers while the edge cannot decide anything.
 func notReady(w http.ResponseWriter, r *http.Request, why string) {
+	noted(r, decidedError, "not_ready")
 	w.Header().Set("Retry-After", "1")
 	answer(w, r, http.StatusServiceUnavailable, "unavailable", "edgehub edge is not ready: "+why)
 }

@@ -48,6 +48,13 @@ func (c *cache) remove(key string) {
 	delete(c.items, key)
 }
 
+func (c *cache) size() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := len(c.items)
+	return int64(n)
+}
+
 func (c *cache) shrink(now int64) {
 	for k, it := range c.items {
 		if it.until <= now {

@@ -52,6 +52,14 @@ type Config struct {
 	QueryTokens bool `json:"queryTokens,omitempty" yaml:"queryTokens,omitempty"`
 	// ActivityInterval is how often the edge tells the control plane which servers are in use: 60s, 5m. "0": never.
 	ActivityInterval string `json:"activityInterval,omitempty" yaml:"activityInterval,omitempty"`
+	// LogFields sets X-Edgehub-User, -Server, -Decision and -Reason on each request for Traefik's access log. Nobody else
+	// sees them. Default: false.
+	LogFields bool `json:"logFields,omitempty" yaml:"logFields,omitempty"`
+	// StatusPath is where the edge says whether it is ready, and how it is: /.edgehub for /.edgehub/ready and
+	// /.edgehub/metrics. Empty: nowhere.
+	StatusPath string `json:"statusPath,omitempty" yaml:"statusPath,omitempty"`
+	// StatusTokenFile is the file with the bearer token for the metrics, of 16 characters or more. Empty: nobody gets them.
+	StatusTokenFile string `json:"statusTokenFile,omitempty" yaml:"statusTokenFile,omitempty"`
 }
 
 // CreateConfig returns the configuration that holds where an operator sets nothing.
@@ -78,6 +86,10 @@ type settings struct {
 
 	// activityEvery is how often activity is reported, zero for never.
 	activityEvery time.Duration
+
+	logFields       bool
+	statusPath      string // empty: none
+	statusTokenFile string
 }
 
 // address is where to dial: a host and port, or a unix socket.
@@ -88,6 +100,12 @@ type address struct {
 }
 
 func (a *address) String() string { return a.scheme + "://" + a.host }
+
+// Check returns an error that names the option that is wrong, for programs that rather say so than open a closed door.
+func (c *Config) Check() error {
+	_, err := c.check()
+	return err
+}
 
 // check turns a Config into settings, or says which option is wrong.
 func (c *Config) check() (*settings, error) {
@@ -103,6 +121,10 @@ func (c *Config) check() (*settings, error) {
 		passwordFile: c.EtcdPasswordFile,
 		caFile:       c.EtcdCAFile,
 		queryTokens:  c.QueryTokens,
+
+		logFields:       c.LogFields,
+		statusPath:      c.StatusPath,
+		statusTokenFile: c.StatusTokenFile,
 	}
 	var err error
 	if s.etcd, err = parseAddresses(c.Etcd); err != nil {
@@ -112,6 +134,9 @@ func (c *Config) check() (*settings, error) {
 		return nil, fmt.Errorf("option hub: %w", err)
 	}
 	if s.stoppedStatus, err = checkStoppedStatus(c.StoppedStatus); err != nil {
+		return nil, err
+	}
+	if err := checkStatus(c.StatusPath, c.StatusTokenFile); err != nil {
 		return nil, err
 	}
 	if s.username != "" && s.passwordFile == "" {

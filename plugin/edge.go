@@ -17,6 +17,7 @@ const hubVersion = "6.1.1"
 // Edge is one handler of the middleware. All handlers of one configuration share one watcher.
 type Edge struct {
 	shared *shared // nil if an option is wrong: then every request is answered with 503
+	quick  *shared // the same, but nil also if somebody wants to know of each request: see note
 	wrong  string
 	once   sync.Once
 }
@@ -32,6 +33,9 @@ func New(ctx context.Context, _ http.Handler, config *Config, name string) (http
 		return &Edge{wrong: "wrong configuration, see the log"}, nil
 	}
 	e := &Edge{shared: registry.acquire(config, set)}
+	if !e.shared.noting {
+		e.quick = e.shared
+	}
 	context.AfterFunc(ctx, func() {
 		defer e.shared.recovered("release")
 		e.once.Do(func() { registry.release(e.shared, linger) })
@@ -57,14 +61,23 @@ func (e *Edge) Close() {
 
 // ServeHTTP answers one request.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s := e.shared
+	s := e.quick
 	if s == nil {
+		e.serveSlow(w, r)
+		return
+	}
+	if serveFast(s, w, r) == 0 {
+		serve(s, w, r, true)
+	}
+}
+
+// serveSlow is ServeHTTP for what is not to cost the others a thought.
+func (e *Edge) serveSlow(w http.ResponseWriter, r *http.Request) {
+	if e.shared == nil {
 		notReady(w, r, e.wrong)
 		return
 	}
-	if !serveFast(s, w, r) {
-		serve(s, w, r, true)
-	}
+	serveNoted(e.shared, w, r)
 }
 
 // serve answers one request with the state as it is now. again says whether it may start over, because what was known of
@@ -90,11 +103,14 @@ func serveOther(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 	case !f.ready:
 		notReady(w, r, s.state.whyNotReady())
 	case r.Method == http.MethodConnect || r.Method == http.MethodTrace:
+		noted(r, decidedRefuse, "method")
 		w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 		answer(w, r, http.StatusMethodNotAllowed, "invalid", "This method is not allowed.")
 	case r.Host == "":
+		noted(r, decidedRefuse, "no_host")
 		answer(w, r, http.StatusBadRequest, "invalid", "The request has no host.")
 	case err != nil:
+		noted(r, decidedRefuse, "ambiguous_path")
 		answer(w, r, http.StatusBadRequest, "invalid", "This address can be read in more than one way.")
 	case path == "/hub/api/user" && r.Method == http.MethodGet && s.serveVisitor(w, r):
 	case belowUserTree(path):
@@ -119,6 +135,7 @@ func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 	if s.set.queryTokens && r.URL.RawQuery != "" && f.route.Auth != routes.AuthNone {
 		ok := true
 		if withToken, ok = takeToken(r, f.route); !ok {
+			noted(r, decidedRefuse, "credentials")
 			answerAmbiguous(w, r)
 			return
 		}
@@ -128,8 +145,12 @@ func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 	if p == nil {
 		return
 	}
+	if s.noting {
+		noteVisit(r, p)
+	}
 	plainGet := r.Method == http.MethodGet && !upgrade
 	if p.who.cookie != "" && (!plainGet && !sameOrigin(r, p.scheme, p.host) || intrudes(s.set, r)) {
+		noted(r, decidedRefuse, "other_site")
 		answer(w, r, http.StatusForbidden, "forbidden", "This request comes from another site.")
 		return
 	}
@@ -142,6 +163,7 @@ func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 		return
 	}
 	if !f.slash && (plainGet || r.Method == http.MethodHead) {
+		noteSent(r, http.StatusMovedPermanently)
 		addSlash(w, path, query)
 		return
 	}
@@ -180,6 +202,7 @@ func decideAnew(s *shared, w http.ResponseWriter, r *http.Request, f *found, aga
 		serve(s, w, r, false)
 		return
 	}
+	noted(r, decidedRefuse, "permission_ended")
 	answer(w, r, http.StatusForbidden, "forbidden", "You do not have access to this server any more.")
 }
 
@@ -197,17 +220,21 @@ func (s *shared) serveVisitor(w http.ResponseWriter, r *http.Request) bool {
 	if problem != nobody || !routes.IsTicket(token) {
 		return false
 	}
+	noted(r, decidedEdge, "ticket")
 	w.Header().Set("X-JupyterHub-Version", hubVersion)
 	t, err := routes.OpenTicket(token, func(prefix string) *routes.Route { return s.state.routeOf(prefix) }, time.Now().Unix())
 	if err != nil {
+		noteSent(r, http.StatusForbidden)
 		answerJSON(w, http.StatusForbidden, problemBody(http.StatusForbidden, "unauthenticated", "Missing or invalid credentials."))
 		return true
 	}
 	route := s.state.routeOf(t.Prefix)
 	if route == nil {
+		noteSent(r, http.StatusForbidden)
 		answerJSON(w, http.StatusForbidden, problemBody(http.StatusForbidden, "unauthenticated", "Missing or invalid credentials."))
 		return true
 	}
+	noteSent(r, http.StatusOK)
 	answerJSON(w, http.StatusOK, routes.VisitorOf(t, route))
 	return true
 }
@@ -216,6 +243,7 @@ func (s *shared) serveVisitor(w http.ResponseWriter, r *http.Request) bool {
 // that comes back there, and a program gets JSON.
 func signIn(s *shared, w http.ResponseWriter, r *http.Request, host, next string) {
 	if !navigates(r) {
+		noteSent(r, http.StatusForbidden)
 		answerJSON(w, http.StatusForbidden, problemBody(http.StatusForbidden, "unauthenticated", "Missing or invalid credentials."))
 		return
 	}
@@ -223,7 +251,7 @@ func signIn(s *shared, w http.ResponseWriter, r *http.Request, host, next string
 		startVisit(s, w, r, host, next)
 		return
 	}
-	sendTo(w, "/hub/login?next="+url.QueryEscape(next))
+	sendTo(w, r, "/hub/login?next="+url.QueryEscape(next))
 }
 
 func withQuery(path, query string) string {

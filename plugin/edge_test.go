@@ -22,11 +22,15 @@ func makeEdge(t testing.TB, o edgetest.Options) http.Handler {
 	config.Etcd, config.Prefix, config.Hub, config.PublicURL = o.Etcd, o.Prefix, o.Hub, o.PublicURL
 	config.StoppedStatus, config.UserDomain, config.APIHosts, config.QueryTokens = o.StoppedStatus, o.UserDomain, o.APIHosts, o.QueryTokens
 	config.ActivityInterval = o.ActivityInterval
+	config.LogFields, config.StatusPath, config.StatusTokenFile = o.LogFields, o.StatusPath, o.StatusTokenFile
 	h, err := New(context.Background(), nil, config, t.Name())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.(*Edge).Close)
+	if o.AccessLog != "" {
+		return edgetest.Logged(h, o.AccessLog)
+	}
 	return h
 }
 

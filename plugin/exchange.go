@@ -73,6 +73,7 @@ func (x *exchange) join(hash, token string) (*routes.Claims, int) {
 	}
 	if !x.allowed() {
 		x.mu.Unlock()
+		x.shared.counts.add(exchangeFlooded, 1)
 		return nil, flooded
 	}
 	call = &exchangeCall{done: make(chan bool), problem: unavailable}
@@ -109,18 +110,22 @@ func (x *exchange) ask(hash, token string) (*routes.Claims, int) {
 	fresh, status := s.control.edgeToken("/hub/api/edge/exchange", token)
 	now := time.Now().Unix()
 	if status == http.StatusForbidden || status == http.StatusUnauthorized || status == http.StatusNotFound {
+		s.counts.add(exchangeRefused, 1)
 		x.refused.put(hash, true, now+refusedLife, now)
 		return nil, nobody
 	}
 	if status != http.StatusOK {
+		s.counts.add(exchangeFailed, 1)
 		return nil, unavailable
 	}
 	keys, keyGen := s.state.keyring()
 	claims := s.verdicts.check(fresh, keys, keyGen, now)
 	if claims == nil {
+		s.counts.add(exchangeFailed, 1)
 		s.log.printf("exchange", "the control plane gave an edge token that cannot be verified (its key has not arrived, or the clocks differ)")
 		return nil, unavailable
 	}
+	s.counts.add(exchangeOK, 1)
 	if revoked(s.state, claims) != notRevoked {
 		return nil, nobody
 	}

@@ -72,9 +72,9 @@ func (f *fast) clear() {
 // stranger is the visitor that nothing is known of.
 var stranger = &visitor{}
 
-// serveFast answers a GET whose visitor and path are known. It reports false, with the request untouched, if there is
-// anything to think about.
-func serveFast(s *shared, w http.ResponseWriter, r *http.Request) bool {
+// serveFast answers a GET whose visitor and path are known, and returns the status. It returns 0, with the request untouched,
+// if there is anything to think about.
+func serveFast(s *shared, w http.ResponseWriter, r *http.Request) int {
 	h := r.Header
 	u := r.URL
 	f := s.fast
@@ -91,11 +91,11 @@ func serveFast(s *shared, w http.ResponseWriter, r *http.Request) bool {
 	from := f.from[r.RemoteAddr]
 	f.mu.Unlock()
 	if p == nil || p.calm <= now || r.ContentLength != 0 {
-		return false
+		return 0
 	}
 	// "%" and "k": the query may hold a token. Another header than the harmless ones is written, which the writer refuses.
 	if strings.ContainsAny(u.RawQuery, "%k") || h.WriteSubset(f.refusing, f.harmless) != nil {
-		return false
+		return 0
 	}
 	if from == nil {
 		from = f.comesFrom(r.RemoteAddr)
@@ -110,13 +110,13 @@ func serveFast(s *shared, w http.ResponseWriter, r *http.Request) bool {
 	resp, err := s.carrier.RoundTrip(r)
 	if err != nil {
 		failFast(s, w, r, p, err)
-		return true
+		return http.StatusBadGateway
 	}
 	status := resp.StatusCode
 	size := resp.ContentLength
 	if uint64(size) > bufferSize || status < 200 || atomic.LoadInt32(&p.old) != 0 {
 		carryOn(s, w, r, p, resp)
-		return true
+		return status
 	}
 	to := w.Header()
 	for name, lines := range resp.Header {
@@ -134,7 +134,7 @@ func serveFast(s *shared, w http.ResponseWriter, r *http.Request) bool {
 		}
 		_, _ = w.Write(body) // a visitor who has left needs no error
 	}
-	return true
+	return status
 }
 
 // setSpecial copies a header of an answer that needs a look.
@@ -162,6 +162,7 @@ func carryOn(s *shared, w http.ResponseWriter, r *http.Request, p *pass, resp *h
 	addLive(s.live, v)
 	defer removeLive(s.live, v)
 	if !stillGood(s.state, p) {
+		noted(r, decidedRefuse, "permission_ended")
 		answer(w, r, http.StatusForbidden, "forbidden", "You do not have access to this server any more.")
 		return
 	}

@@ -124,6 +124,13 @@ func (h *holds) leave(prefix string) {
 	}
 }
 
+// waiting is how many requests wait.
+func (h *holds) waiting() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return int64(h.count)
+}
+
 // next is the channel that the next change closes, for somebody who has entered.
 func (h *holds) next(prefix string) chan bool {
 	h.mu.Lock()

@@ -23,6 +23,7 @@ func misplaced(s *shared, w http.ResponseWriter, r *http.Request, path string, f
 	case s.set.apiHosts[host] && (path == "/hub/api" || path == "/hub/health" || strings.HasPrefix(path, "/hub/api/")):
 		return false
 	}
+	noted(r, decidedRefuse, "unknown_host")
 	answer(w, r, http.StatusMisdirectedRequest, "invalid", "This host is not served here.")
 	return true
 }
@@ -60,9 +61,11 @@ func leaveHub(s *shared, w http.ResponseWriter, r *http.Request, path string, f 
 		if !s.set.queryTokens {
 			query = withoutToken(query)
 		}
-		sendTo(w, s.set.publicScheme+"://"+home+withQuery(path, query))
+		noted(r, decidedEdge, "user_host")
+		sendTo(w, r, s.set.publicScheme+"://"+home+withQuery(path, query))
 		return true
 	}
+	noted(r, decidedRefuse, "hub_host")
 	answer(w, r, http.StatusForbidden, "forbidden", "This server has a host of its own, "+home+".")
 	return true
 }
@@ -70,6 +73,7 @@ func leaveHub(s *shared, w http.ResponseWriter, r *http.Request, path string, f 
 // onUserHost is for requests to a user's host, which has the user's servers, the end of the sign-in there, and nothing else.
 func onUserHost(s *shared, w http.ResponseWriter, r *http.Request, path string, f *found, host string) bool {
 	if path == visitPath {
+		noted(r, decidedSignIn, "visit")
 		endVisit(s, w, r, host)
 		return true
 	}
@@ -77,14 +81,17 @@ func onUserHost(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 		return false
 	}
 	if navigates(r) && (path == "/" || path == "/hub" || strings.HasPrefix(path, "/hub/")) {
-		sendTo(w, s.set.hosts.Origin()+withQuery(path, withoutToken(r.URL.RawQuery)))
+		noted(r, decidedEdge, "hub_host")
+		sendTo(w, r, s.set.hosts.Origin()+withQuery(path, withoutToken(r.URL.RawQuery)))
 		return true
 	}
+	noted(r, decidedRefuse, "user_host")
 	answer(w, r, http.StatusNotFound, "not_found", "There is nothing here.")
 	return true
 }
 
-func sendTo(w http.ResponseWriter, address string) {
+func sendTo(w http.ResponseWriter, r *http.Request, address string) {
+	noteSent(r, http.StatusFound)
 	ownHeaders(w.Header())
 	w.Header().Set("Location", address)
 	w.WriteHeader(http.StatusFound)

@@ -31,8 +31,11 @@ func (f *fast) count() {
 // learn remembers that p is the pass of a request, if there is nothing special about it. version is that of the state before
 // anything was looked up: if it has changed since, p may be old already.
 func (f *fast) learn(version int64, r *http.Request, p *pass) {
-	key := visitorKey(r, p)
-	if key == "" {
+	if !fitsFast(r, p) {
+		return
+	}
+	key := visitorKey(r)
+	if len(key) > passKeySize {
 		return
 	}
 	f.mu.Lock()
@@ -57,25 +60,21 @@ func (f *fast) learn(version int64, r *http.Request, p *pass) {
 	of[who] = true
 }
 
-// visitorKey is what serveFast knows a visitor by: the origin and all credentials of a plain GET. No header holds a line
-// break. It is empty for a request that must take the long way each time.
-func visitorKey(r *http.Request, p *pass) string {
+// fitsFast reports a request of the kind that serveFast answers.
+func fitsFast(r *http.Request, p *pass) bool {
 	h := r.Header
-	cookies, tokens, protos := h["Cookie"], h["Authorization"], h["X-Forwarded-Proto"]
-	if r.Method != http.MethodGet || r.URL.RawPath != "" || len(cookies) > 1 || len(tokens) > 1 || len(protos) > 1 ||
-		len(h["Sec-Fetch-Site"]) > 1 {
-		return ""
-	}
-	if p.target.scheme != "http" || r.TLS != nil && len(protos) == 0 || strings.Contains(h.Get("Accept"), "text/html") {
-		return ""
-	}
-	key := strings.Join([]string{
-		r.Method, r.Host, h.Get("X-Forwarded-Proto"), h.Get("Sec-Fetch-Site"), "", strings.Join(tokens, "\n"), strings.Join(cookies, "\n"),
+	protos := len(h["X-Forwarded-Proto"])
+	return r.Method == http.MethodGet && r.URL.RawPath == "" && p.target.scheme == "http" && (r.TLS == nil || protos == 1) &&
+		len(h["Cookie"]) <= 1 && len(h["Authorization"]) <= 1 && protos <= 1 && len(h["Sec-Fetch-Site"]) <= 1 && !strings.Contains(h.Get("Accept"), "text/html")
+}
+
+// visitorKey is what serveFast knows a visitor by: the origin and all credentials. No header holds a line break.
+func visitorKey(r *http.Request) string {
+	h := r.Header
+	return strings.Join([]string{
+		r.Method, r.Host, h.Get("X-Forwarded-Proto"), h.Get("Sec-Fetch-Site"), r.URL.RawPath,
+		strings.Join(h["Authorization"], "\n"), strings.Join(h["Cookie"], "\n"),
 	}, "\n")
-	if len(key) > passKeySize {
-		return ""
-	}
-	return key
 }
 
 // at is the version that a decision must remember from its start.

@@ -23,6 +23,11 @@ type pass struct {
 	calm    int64 // until when nothing has to be done for it: its end, or the renewal
 	old     int32 // 1 when it has been forgotten by fast; atomic
 
+	// For the access log, if it asks.
+	user   string
+	server string
+	reason string
+
 	target *address
 	told   http.Header // what the server is told in place of what the visitor said; nil lines for a header to leave out
 }
@@ -82,11 +87,13 @@ func newPass(s *shared, w http.ResponseWriter, r *http.Request, f *found, key st
 	}
 	bearer, err := bearerFor(s, f.route, p.who.claims, now)
 	if err != nil {
+		noted(r, decidedError, "no_ticket")
 		s.log.printf("ticket", "cannot make a visitor ticket for %s: %s", clip(f.route.Prefix), err.Error())
 		answer(w, r, http.StatusInternalServerError, "internal", "The edge cannot sign a ticket for this server.")
 		return nil
 	}
 	if p.target, err = parseAddress(f.route.Target); err != nil {
+		noted(r, decidedError, "bad_target")
 		answer(w, r, http.StatusBadGateway, "unavailable", "The server has no usable address.")
 		return nil
 	}
@@ -105,6 +112,9 @@ func newPass(s *shared, w http.ResponseWriter, r *http.Request, f *found, key st
 	p.calm = p.until
 	if p.due < p.calm {
 		p.calm = p.due
+	}
+	if s.noting {
+		describe(p)
 	}
 	if key != "" {
 		s.passes.put(key, p, p.until, now)
@@ -131,12 +141,14 @@ func recheck(s *state, p *pass) bool {
 
 // admit decides who the bearer of a request is and whether they may visit the route, and answers and returns nil if not.
 func admit(s *shared, w http.ResponseWriter, r *http.Request, f *found, p *pass, now int64) *identity {
-	who, problem := identify(s, r, f, p.scheme == "https", boundTo(s.set, p.host), now)
+	secure, bound := p.scheme == "https", boundTo(s.set, p.host)
+	who, problem := identify(s, r, f, secure, bound, now)
+	if problem == somebody && routes.Allows(f.route, who.claims) {
+		return who
+	}
+	noteAdmission(s, r, f, who, problem, secure, now)
 	switch problem {
 	case somebody:
-		if routes.Allows(f.route, who.claims) {
-			return who
-		}
 		answer(w, r, http.StatusForbidden, "forbidden", "You do not have access to this server.")
 	case ambiguous:
 		answerAmbiguous(w, r)

@@ -68,6 +68,9 @@ func sendAnswer(s *shared, w http.ResponseWriter, r *http.Request, v *visit, res
 		s.serverFailed(w, r, v, errSwitch)
 		return
 	}
+	if s.noting {
+		noteSent(r, resp.StatusCode)
+	}
 	copyHeader(w.Header(), resp.Header)
 	filterAnswer(w.Header(), v)
 	w.WriteHeader(resp.StatusCode)
@@ -157,13 +160,18 @@ func copyPieces(w http.ResponseWriter, body io.Reader, buf []byte) error {
 func (s *shared) serverFailed(w http.ResponseWriter, r *http.Request, v *visit, err error) {
 	switch {
 	case s.live.wasCut(v):
+		noted(r, decidedRefuse, "permission_ended")
 		answer(w, r, http.StatusForbidden, "forbidden", "You do not have access to this server any more.")
 	case r.Context().Err() != nil: // the visitor has left
+		noted(r, decidedError, "visitor_left")
+		noteSent(r, http.StatusBadGateway)
 		w.WriteHeader(http.StatusBadGateway)
 	case os.IsTimeout(err):
+		noted(r, decidedError, "server_timeout")
 		s.log.printf("server", "%s: the server at %s does not answer in time", clip(v.route.Prefix), clip(v.route.Target))
 		answer(w, r, http.StatusGatewayTimeout, "unavailable", "The server does not answer in time.")
 	default:
+		noted(r, decidedError, "server_away")
 		s.log.printf("server", "%s: %s", clip(v.route.Prefix), clip(err.Error()))
 		answer(w, r, http.StatusBadGateway, "unavailable", "The server does not answer.")
 	}
@@ -184,6 +192,8 @@ func (s *shared) serveHub(w http.ResponseWriter, r *http.Request) {
 		s.hubFailed(w, r, errSwitch)
 		return
 	}
+	noted(r, decidedHub, "")
+	noteSent(r, resp.StatusCode)
 	copyHeader(w.Header(), resp.Header)
 	w.WriteHeader(resp.StatusCode)
 	copyBody(s, w, resp, r.Method)
@@ -194,9 +204,12 @@ var hubAddress = &address{scheme: "http", host: "hub", name: "hub"}
 
 func (s *shared) hubFailed(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil && !errors.Is(err, errNoHub) {
+		noted(r, decidedError, "visitor_left")
+		noteSent(r, http.StatusBadGateway)
 		w.WriteHeader(http.StatusBadGateway)
 		return
 	}
+	noted(r, decidedError, "hub_away")
 	s.log.printf("control", "the control plane does not answer: %s", clip(err.Error()))
 	w.Header().Set("Retry-After", "5")
 	answer(w, r, http.StatusServiceUnavailable, "unavailable", "The hub is not available at the moment. Running servers go on working.")

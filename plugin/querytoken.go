@@ -63,7 +63,7 @@ func enterWithToken(s *shared, w http.ResponseWriter, r *http.Request, f *found,
 		}
 		w.Header().Add("Set-Cookie", setCookie(name, token))
 	}
-	sendTo(w, next)
+	sendTo(w, r, next)
 }
 
 // forCookie asks the control plane for the edge token of an API token that is known to be good, bound to a host. It is empty

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -64,6 +65,7 @@ func upgrade(s *shared, w http.ResponseWriter, r, out *http.Request, v *visit, s
 	}
 	copyHeader(w.Header(), resp.Header)
 	filterAnswer(w.Header(), v)
+	noteSent(r, http.StatusSwitchingProtocols)
 	client, fromClient, err := takeOver(w, resp)
 	if err != nil {
 		s.log.printf("upgrade", "cannot take over a connection for a WebSocket: %s", clip(err.Error()))
@@ -87,8 +89,14 @@ func keepOpen(s *shared, v *visit, client, server net.Conn) {
 	if s.live.wasCut(v) { // before open was there to be cut
 		open.cancel()
 	}
-	go keepHalf(s, open, client, server)
+	atomic.AddInt64(&s.counts.sockets, 1)
+	go keepCounted(s, open, client, server)
 	go keepHalf(s, open, server, client)
+}
+
+func keepCounted(s *shared, v *visit, to, from net.Conn) {
+	defer socketEnded(s.counts)
+	keepHalf(s, v, to, from)
 }
 
 // closingBoth is made apart from where it is used, see closing.

@@ -97,6 +97,7 @@ func (n *renewal) renew(key, old string, c *routes.Claims) {
 	s := n.shared
 	token, status := s.control.edgeToken("/hub/api/edge/renew", old)
 	if status != http.StatusOK {
+		s.counts.add(renewalFailed, 1)
 		s.log.printf("renew", "the control plane did not renew a session (status %d)", status)
 		return
 	}
@@ -104,8 +105,10 @@ func (n *renewal) renew(key, old string, c *routes.Claims) {
 	keys, keyGen := s.state.keyring()
 	claims := s.verdicts.check(token, keys, keyGen, now)
 	if claims == nil || claims.Session != c.Session || claims.UserID != c.UserID || claims.Host != c.Host {
+		s.counts.add(renewalFailed, 1)
 		s.log.printf("renew", "the control plane renewed a session with a token that cannot be used")
 		return
 	}
+	s.counts.add(renewalOK, 1)
 	n.fresh.put(key, &renewed{token: token, claims: claims}, claims.Expires, now)
 }

@@ -29,7 +29,9 @@ type shared struct {
 	uses int    // counts acquisitions; guarded by registry.mu
 
 	set      *settings
+	noting   bool // somebody wants to know of each request: see note
 	log      *logger
+	counts   *counts
 	state    *state
 	live     *live
 	fast     *fast
@@ -112,6 +114,8 @@ func newShared(set *settings) *shared {
 		reach:    newReach(set),
 		buffers:  newBuffers(),
 	}
+	s.noting = set.logFields || set.statusPath != ""
+	s.counts = s.state.counts
 	s.control = newControl(s)
 	s.activity = newActivity(s)
 	s.exchange = newExchange(s)
@@ -159,6 +163,7 @@ func (s *shared) background(name string, f func()) {
 // recovered is deferred in every goroutine.
 func (s *shared) recovered(name string) {
 	if r := recover(); r != nil {
+		s.counts.add(panics, 1)
 		s.log.printf("panic "+name, "%s panicked: %v", name, r)
 	}
 }

@@ -3,6 +3,7 @@ package plugin
 import (
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/edgehub/edgehub/routes"
 )
@@ -17,13 +18,16 @@ type state struct {
 	keyGen  int64  // grows with every change of the keys
 	hubs    []*address
 	holds   *holds
+	counts  *counts
+
+	confirmed time.Time // when etcd last said that the view is right; at first the start
 
 	recentMu sync.Mutex
 	recent   map[string]*found // answers of find
 }
 
 func newState() *state {
-	return &state{why: "waiting for etcd", recent: make(map[string]*found), holds: newHolds()}
+	return &state{why: "waiting for etcd", recent: make(map[string]*found), holds: newHolds(), counts: newCounts(), confirmed: time.Now()}
 }
 
 // view is one complete picture of the tree below <prefix>edge/.
@@ -38,6 +42,7 @@ type view struct {
 	users    map[string]int64 // user id -> end of the revoked time, 0 for ever
 	hubs     map[string]*address
 	starting map[string]*routes.Starting // by prefix
+	bad      map[string]bool             // etcd keys of records that could not be read
 	mods     map[string]int64            // every etcd key with its revision, also of records that could not be read
 }
 
@@ -50,6 +55,7 @@ func newView() *view {
 		users:    make(map[string]int64),
 		hubs:     make(map[string]*address),
 		starting: make(map[string]*routes.Starting),
+		bad:      make(map[string]bool),
 		mods:     make(map[string]int64),
 	}
 }
@@ -136,6 +142,9 @@ func (v *view) put(rec *record, c *change) {
 		delete(v.mods, rec.key)
 	} else {
 		v.mods[rec.key] = rec.mod
+	}
+	if rec.bad || len(v.bad) > 0 {
+		setOrDelete(v.bad, rec.key, rec.bad)
 	}
 	switch rec.tree {
 	case routes.RoutesTree:
@@ -292,6 +301,20 @@ func (s *state) notReady(why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.why = why
+}
+
+// confirm remembers that etcd says nothing else than the view just now.
+func (s *state) confirm() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.confirmed = time.Now()
+}
+
+// age is how long ago that was.
+func (s *state) age() time.Duration {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return time.Since(s.confirmed)
 }
 
 // whyNotReady is why there is no view, or "" if there is one.

@@ -20,7 +20,8 @@ func belowUserTree(path string) bool {
 func serveStopped(s *shared, w http.ResponseWriter, r *http.Request, path string, f *found) {
 	dropOtherUpgrade(r)
 	if navigates(r) {
-		sendTo(w, hubOrigin(s)+withQuery("/hub"+path, withoutToken(r.URL.RawQuery)))
+		noted(r, decidedStopped, "page")
+		sendTo(w, r, hubOrigin(s)+withQuery("/hub"+path, withoutToken(r.URL.RawQuery)))
 		return
 	}
 	if f.starting != nil {
@@ -39,6 +40,8 @@ func serveStopped(s *shared, w http.ResponseWriter, r *http.Request, path string
 // notRunning is JupyterHub's answer to programs, in its words: JupyterLab shows its dialog about a server that is gone when
 // it sees the status. It is the same for a name that nobody has.
 func notRunning(s *shared, w http.ResponseWriter, r *http.Request, path string) {
+	noted(r, decidedStopped, "not_running")
+	noteSent(r, s.set.stoppedStatus)
 	kind := "invalid"
 	if s.set.stoppedStatus == http.StatusServiceUnavailable {
 		kind = "unavailable"

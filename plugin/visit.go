@@ -38,7 +38,7 @@ func startVisit(s *shared, w http.ResponseWriter, r *http.Request, host, next st
 		state = hex.EncodeToString(random)
 	}
 	w.Header().Add("Set-Cookie", cookieLine(name+stateCookie, name, state, stateLife))
-	sendTo(w, s.set.hosts.Origin()+"/hub/edge/visit?"+url.Values{"host": {host}, "next": {next}, "state": {state}}.Encode())
+	sendTo(w, r, s.set.hosts.Origin()+"/hub/edge/visit?"+url.Values{"host": {host}, "next": {next}, "state": {state}}.Encode())
 }
 
 // stateOf is the state that the browser has, or "".
@@ -66,18 +66,18 @@ func endVisit(s *shared, w http.ResponseWriter, r *http.Request, host string) {
 	query := r.URL.Query()
 	code, state := query.Get("code"), query.Get("state")
 	if !isHex(code, codeLen) || !isHex(state, stateLen) || stateOf(r, name) != state {
-		sendTo(w, visitPath)
+		sendTo(w, r, visitPath)
 		return
 	}
 	token, next := s.control.redeem(code, host, state)
 	keys, keyGen := s.state.keyring()
 	claims := s.verdicts.check(token, keys, keyGen, time.Now().Unix())
 	if claims == nil || claims.Host != host {
-		sendTo(w, visitPath)
+		sendTo(w, r, visitPath)
 		return
 	}
 	w.Header().Add("Set-Cookie", setCookie(name, token))
-	sendTo(w, ownPath(next))
+	sendTo(w, r, ownPath(next))
 }
 
 // ownPath is next if browsers read it as a path of the host that they are on, else "/".

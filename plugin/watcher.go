@@ -45,6 +45,7 @@ func (w *watcher) run(ctx context.Context) {
 			return
 		}
 		w.state.notReady(publicReason(err))
+		w.state.counts.add(watchEnd(err), 1)
 		w.log.printf("watch", "%s; listing again", err.Error())
 		w.gateway.rotate()
 		if time.Since(start) > goodWatch {
@@ -66,6 +67,34 @@ func publicReason(err error) string {
 	return "etcd cannot be read"
 }
 
+// Why a list and its watch are given up, besides what etcd or the network say.
+var (
+	errList    = errors.New("list")
+	errSilent  = errors.New("watch is silent")
+	errLost    = errors.New("watch has lost")
+	errCluster = errors.New("answered by another cluster")
+	errPast    = errors.New("etcd went back")
+)
+
+// watchEnd is the series that counts such an end.
+func watchEnd(err error) string {
+	switch {
+	case errors.Is(err, errCredentials):
+		return watchCredentials
+	case errors.Is(err, errList):
+		return watchList
+	case errors.Is(err, errSilent):
+		return watchSilent
+	case errors.Is(err, errLost):
+		return watchLost
+	case errors.Is(err, errCluster):
+		return watchCluster
+	case errors.Is(err, errPast):
+		return watchPast
+	}
+	return watchClosed
+}
+
 // session is one list and the watch that follows it. It returns why it ended.
 func (w *watcher) session(ctx context.Context) error {
 	m, err := w.gateway.member()
@@ -74,7 +103,7 @@ func (w *watcher) session(ctx context.Context) error {
 	}
 	v, err := w.list(ctx, m)
 	if err != nil {
-		return fmt.Errorf("list from %s: %w", m.name, err)
+		return fmt.Errorf("%w from %s: %w", errList, m.name, err)
 	}
 	w.install(v)
 	if err := w.follow(ctx, m, v.cluster, v.revision); err != nil {
@@ -120,8 +149,10 @@ func (w *watcher) install(v *view) {
 		w.log.printf("revision", "etcd went back from revision %d to %d (restored?): all routes, keys and revocations are read anew", old.revision, v.revision)
 	}
 	w.state.install(v)
+	w.state.confirm()
+	w.state.counts.add(lists, 1)
 	w.fast.forgetAll()
-	w.live.review(w.live.all(), w.state)
+	w.state.counts.add(cutRequests, w.live.review(w.live.all(), w.state))
 	w.hubs()
 	w.log.printf("list", "%d routes, %d keys at revision %d", v.table.Len(), len(v.keys), v.revision)
 }
@@ -176,6 +207,7 @@ func (w *watcher) consume(stream *watchStream, cluster string, revision int64, p
 		}
 		revision = msg.Header.Revision
 		w.apply(msg)
+		w.state.confirm()
 	}
 }
 
@@ -183,10 +215,10 @@ func (w *watcher) consume(stream *watchStream, cluster string, revision int64, p
 // reached, after a restore from a backup, would be silent until it gets there.
 func follows(msg *watchResult, cluster string, revision int64) error {
 	if msg.Header.Cluster != cluster {
-		return errors.New("watch answered by another cluster")
+		return fmt.Errorf("watch %w", errCluster)
 	}
 	if msg.Header.Revision < revision {
-		return fmt.Errorf("watch is at revision %d, we have seen %d", msg.Header.Revision, revision)
+		return fmt.Errorf("%w: watch is at revision %d, we have seen %d", errPast, msg.Header.Revision, revision)
 	}
 	return nil
 }
@@ -208,6 +240,7 @@ func (w *watcher) apply(msg *watchResult) {
 	}
 	n := w.live.review(w.live.concerned(c), w.state)
 	if n > 0 {
+		w.state.counts.add(cutRequests, n)
 		w.log.printf("cut", "ended %d open requests whose permission ended", n)
 	}
 }
@@ -223,17 +256,18 @@ func (w *watcher) check(ctx context.Context, m *member, p *pulse) {
 			return
 		}
 		if p.silent() {
-			p.fail(errors.New("watch is silent"))
+			p.fail(errSilent)
 			return
 		}
 		same, err := w.sameCount(ctx, m)
 		if err == nil && same {
 			wrong = 0
+			w.state.confirm()
 		} else {
 			wrong++
 		}
 		if err == nil && wrong >= patience {
-			err = errors.New("watch has lost events: the number of keys differs")
+			err = fmt.Errorf("%w events: the number of keys differs", errLost)
 		}
 		if err == nil && time.Now().After(nextAudit) {
 			nextAudit = time.Now().Add(auditEvery)
@@ -256,10 +290,10 @@ func (w *watcher) sameCount(ctx context.Context, m *member) (bool, error) {
 		return false, fmt.Errorf("check: %w", err)
 	}
 	if answer.Header.Cluster != before.cluster {
-		return false, errors.New("check answered by another cluster")
+		return false, fmt.Errorf("check %w", errCluster)
 	}
 	if answer.Header.Revision < before.revision {
-		return false, fmt.Errorf("etcd went back to revision %d, we have seen %d", answer.Header.Revision, before.revision)
+		return false, fmt.Errorf("%w to revision %d, we have seen %d", errPast, answer.Header.Revision, before.revision)
 	}
 	same := w.state.position().count == answer.Count
 	return same, nil
@@ -278,7 +312,7 @@ func (w *watcher) audit(ctx context.Context, m *member) error {
 	}
 	for key := range second {
 		if first[key] {
-			return fmt.Errorf("watch has lost a change of %s", clip(key))
+			return fmt.Errorf("%w a change of %s", errLost, clip(key))
 		}
 	}
 	return nil

@@ -21,7 +21,7 @@ func edgeCommand() *cobra.Command {
 plugin, compiled. It reads routes, keys and revocations from etcd and finds the hubs there.`,
 		Example: "  edgehub edge --etcd http://127.0.0.1:2379 --listen 0.0.0.0:8000",
 	}, defaults, []string{"etcd", "prefix", "listen", "public-url", "user-domain", "api-hosts", "query-tokens", "stopped-status",
-		"activity-interval"}, func(cmd *cobra.Command, s settings) error {
+		"activity-interval", "access-log", "status-path", "status-token-file"}, func(cmd *cobra.Command, s settings) error {
 		log, err := s.logger(cmd.ErrOrStderr())
 		if err != nil {
 			return err
@@ -45,13 +45,20 @@ plugin, compiled. It reads routes, keys and revocations from etcd and finds the 
 		if err := s.checkActivityInterval(); err != nil {
 			return err
 		}
+		cfg := s.frontConfig(s.Etcd)
+		if err := front.Check(cfg); err != nil {
+			return err
+		}
+		around, done, err := s.accessLog(cmd.ErrOrStderr(), log)
+		if err != nil {
+			return err
+		}
+		defer done()
 		l, err := listen(s.Listen)
 		if err != nil {
 			return err
 		}
 		log.Info("front door is open", "listen", l.Addr().String())
-		return front.Embedded(cmd.Context(), l, &front.Config{Etcd: s.Etcd, Prefix: s.Prefix, PublicURL: s.PublicURL,
-			UserDomain: s.UserDomain, APIHosts: s.APIHosts, QueryTokens: s.QueryTokens, StoppedStatus: s.StoppedStatus,
-			ActivityInterval: s.ActivityInterval.String()}, log)
+		return front.Embedded(cmd.Context(), l, cfg, log, around...)
 	})
 }

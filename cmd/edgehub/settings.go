@@ -63,6 +63,11 @@ type settings struct {
 	// URL and TokenFile are for the commands that talk to a running hub: where it is, and an API token for it.
 	URL       string `yaml:"url"`
 	TokenFile string `yaml:"token_file"`
+	// AccessLog is the file for the front door's access log, "-" for stderr.
+	AccessLog string `yaml:"access_log"`
+	// StatusPath is where the front door says how it is; StatusTokenFile has the token for its metrics.
+	StatusPath      string `yaml:"status_path"`
+	StatusTokenFile string `yaml:"status_token_file"`
 	// LogLevel is debug, info, warn or error.
 	LogLevel string          `yaml:"log_level"`
 	Spawner  spawnerSettings `yaml:"spawner"`
@@ -138,6 +143,12 @@ func (s *settings) flags(fs *pflag.FlagSet, names ...string) {
 			fs.StringVar(&s.URL, name, s.URL, "the hub as you reach it, `URL` http://HOST:PORT or https://HOST")
 		case "token-file":
 			fs.StringVar(&s.TokenFile, name, s.TokenFile, "`FILE` with an API token of an administrator")
+		case "access-log":
+			fs.StringVar(&s.AccessLog, name, s.AccessLog, "`FILE` for the front door's access log, - for stderr (default: none)")
+		case "status-path":
+			fs.StringVar(&s.StatusPath, name, s.StatusPath, "`PATH` like /.edgehub, below which the front door has ready and metrics (default: none)")
+		case "status-token-file":
+			fs.StringVar(&s.StatusTokenFile, name, s.StatusTokenFile, "`FILE` with the bearer token for the front door's metrics (default: nobody gets them)")
 		case "log-level":
 			fs.StringVar(&s.LogLevel, name, s.LogLevel, "how much to log, `LEVEL` debug, info, warn or error")
 		case "config":

@@ -43,12 +43,12 @@ On a new hub the administrator gets a generated password, which is printed and k
 		Example: "  edgehub up\n  edgehub up --listen 0.0.0.0:8000 --data /var/lib/edgehub\n  edgehub up --edge=traefik",
 	}, defaults, []string{"listen", "data", "edge", "traefik", "public-url", "user-domain", "api-hosts", "query-tokens", "api-url",
 		"activity-interval", "admin", "admin-password-file", "bootstrap-token-file", "cleanup-servers", "hold-start",
-		"rotate-keys-every", "stopped-status"}, func(cmd *cobra.Command, s settings) error {
+		"rotate-keys-every", "stopped-status", "access-log", "status-path", "status-token-file"}, func(cmd *cobra.Command, s settings) error {
 		log, err := s.logger(cmd.ErrOrStderr())
 		if err != nil {
 			return err
 		}
-		u := &up{settings: s, log: log, out: cmd.OutOrStdout()}
+		u := &up{settings: s, log: log, out: cmd.OutOrStdout(), errs: cmd.ErrOrStderr()}
 		return u.run(cmd.Context())
 	})
 }
@@ -58,6 +58,7 @@ type up struct {
 	settings
 	log     *slog.Logger
 	out     io.Writer
+	errs    io.Writer
 	traefik *front.Traefik
 }
 
@@ -149,7 +150,12 @@ func (u *up) serve(ctx context.Context, cp *controlplane.ControlPlane, db *etcd.
 // door serves the front door until ctx ends.
 func (u *up) door(ctx context.Context, l net.Listener) error {
 	if u.traefik == nil {
-		return front.Embedded(ctx, l, u.plugin(l.Addr()), u.log)
+		around, done, err := u.accessLog(u.errs, u.log)
+		if err != nil {
+			return err
+		}
+		defer done()
+		return front.Embedded(ctx, l, u.plugin(l.Addr()), u.log, around...)
 	}
 	// Until now the listener kept the address for us; now it is Traefik's.
 	if err := l.Close(); err != nil {
@@ -188,7 +194,13 @@ func (u *up) findEdge(addr net.Addr) error {
 	if err := front.CheckStoppedStatus(u.StoppedStatus); err != nil {
 		return err
 	}
+	if err := controlplane.CheckUserDomain(u.PublicURL, u.UserDomain); err != nil {
+		return err
+	}
 	if err := front.CheckAPIHosts(u.PublicURL, u.APIHosts); err != nil {
+		return err
+	}
+	if err := front.Check(u.plugin(addr)); err != nil {
 		return err
 	}
 	switch u.Edge {
@@ -202,7 +214,11 @@ func (u *up) findEdge(addr net.Addr) error {
 	if err != nil {
 		return err
 	}
-	u.traefik = &front.Traefik{Binary: binary, Dir: u.path("traefik"), Listen: addr.String(), Plugin: u.plugin(addr), Log: u.log}
+	if err := u.absolute(); err != nil { // Traefik runs in another folder
+		return err
+	}
+	u.traefik = &front.Traefik{Binary: binary, Dir: u.path("traefik"), Listen: addr.String(), Plugin: u.plugin(addr), Log: u.log,
+		AccessLog: u.AccessLog}
 	return nil
 }
 
@@ -221,9 +237,9 @@ func (u *up) apiHosts(addr net.Addr) []string {
 }
 
 func (u *up) plugin(addr net.Addr) *front.Config {
-	return &front.Config{Etcd: []string{"unix://" + u.path("run", "etcd.sock")}, Prefix: u.Prefix, PublicURL: u.PublicURL,
-		UserDomain: u.UserDomain, APIHosts: u.apiHosts(addr), QueryTokens: u.QueryTokens, StoppedStatus: u.StoppedStatus,
-		ActivityInterval: u.ActivityInterval.String()}
+	cfg := u.frontConfig([]string{"unix://" + u.path("run", "etcd.sock")})
+	cfg.APIHosts = u.apiHosts(addr)
+	return cfg
 }
 
 // options are the control plane's. It listens on a Unix socket: the front door is the only address of this machine.

@@ -44,11 +44,19 @@ func CheckAPIHosts(public string, hosts []string) error {
 	return nil
 }
 
+// Check refuses a configuration that the plugin would close its door over.
+func Check(cfg *Config) error {
+	if err := cfg.Check(); err != nil {
+		return hub.Errorf(hub.Invalid, "The front door cannot open: %v.", err)
+	}
+	return nil
+}
+
 // drainTime is how long requests may take to end at shutdown. WebSockets are cut then; browsers reconnect by themselves.
 const drainTime = 3 * time.Second
 
-// Embedded serves the edge compiled into this binary on l until ctx ends.
-func Embedded(ctx context.Context, l net.Listener, cfg *Config, log *slog.Logger) error {
+// Embedded serves the edge compiled into this binary on l until ctx ends, through the handlers in around, the last outermost.
+func Embedded(ctx context.Context, l net.Listener, cfg *Config, log *slog.Logger, around ...func(http.Handler) http.Handler) error {
 	// The edge outlives the drain: until then it must see revocations.
 	handler, err := plugin.New(context.WithoutCancel(ctx), http.NotFoundHandler(), cfg, "edgehub")
 	if err != nil {
@@ -57,8 +65,12 @@ func Embedded(ctx context.Context, l net.Listener, cfg *Config, log *slog.Logger
 	if edge, ok := handler.(*plugin.Edge); ok {
 		defer edge.Close()
 	}
+	handler = logPanics(log, handler)
+	for _, wrap := range around {
+		handler = wrap(handler)
+	}
 	srv := &http.Server{
-		Handler:           logPanics(log, handler),
+		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       3 * time.Minute,
 		MaxHeaderBytes:    60 << 10, // Go adds 4 KiB of slack

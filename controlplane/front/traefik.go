@@ -29,6 +29,8 @@ type Traefik struct {
 	Listen string
 	Plugin *Config
 	Log    *slog.Logger
+	// AccessLog is the file for Traefik's access log, "-" for its own log, empty for none.
+	AccessLog string
 }
 
 // FindTraefik returns the path of the traefik program: binary if it is given, else the one on PATH.
@@ -96,7 +98,7 @@ type section = map[string]any
 
 // static is Traefik's static configuration: one entry point, one plugin, and no start without it.
 func (t *Traefik) static() section {
-	return section{
+	s := section{
 		"global": section{"checkNewVersion": false, "sendAnonymousUsage": false},
 		"log":    section{"level": "INFO", "noColor": true},
 		"entryPoints": section{"web": section{
@@ -114,6 +116,24 @@ func (t *Traefik) static() section {
 			"localPlugins":         section{"edgehub": section{"moduleName": module}},
 		},
 	}
+	if t.AccessLog != "" {
+		s["accessLog"] = t.accessLog()
+	}
+	return s
+}
+
+// accessLog logs the edge's own fields, and no query and no other header: they may have tokens and cookies in them.
+func (t *Traefik) accessLog() section {
+	keep := section{}
+	for _, name := range []string{"User", "Server", "Decision", "Reason"} {
+		keep["X-Edgehub-"+name] = "keep"
+	}
+	s := section{"format": "json", "addInternals": true, "fields": section{
+		"queryParameters": section{"defaultMode": "drop"}, "headers": section{"defaultMode": "drop", "names": keep}}}
+	if t.AccessLog != "-" {
+		s["filePath"] = t.AccessLog
+	}
+	return s
 }
 
 // dynamic is Traefik's dynamic configuration: one router for everything, so that nothing falls through to another one.
@@ -146,6 +166,15 @@ func (t *Traefik) settings() section {
 	}
 	if t.Plugin.ActivityInterval != "" {
 		s["activityInterval"] = t.Plugin.ActivityInterval
+	}
+	if t.Plugin.LogFields {
+		s["logFields"] = true
+	}
+	if t.Plugin.StatusPath != "" {
+		s["statusPath"] = t.Plugin.StatusPath
+	}
+	if t.Plugin.StatusTokenFile != "" {
+		s["statusTokenFile"] = t.Plugin.StatusTokenFile
 	}
 	if len(t.Plugin.Hub) > 0 {
 		s["hub"] = t.Plugin.Hub

@@ -37,6 +37,11 @@ var WrongOptions = []WrongOption{
 	{"a password among the options", map[string]any{"etcdUsername": "edge", "etcdPassword": Canary}, `option "etcdPassword": there is no such option`},
 	{"a misspelt option", map[string]any{"publicUrI": "https://hub.example.org"}, `option "publicUrI": there is no such option`},
 	{"an option of nobody", map[string]any{"zone": map[string]any{"a": "b"}}, `option "zone": there is no such option`},
+	{"a status path without a slash", map[string]any{"statusPath": "edgehub"}, `option statusPath: "edgehub" is not a path`},
+	{"a status path that ends", map[string]any{"statusPath": "/.edgehub/"}, `option statusPath: "/.edgehub/" is not a path`},
+	{"a status path in the hub's", map[string]any{"statusPath": "/hub/status"}, `option statusPath: "/hub/status" is the hub's own`},
+	{"a status token for nothing", map[string]any{"statusTokenFile": "/no/such/file"}, `option statusTokenFile: needed with statusPath`},
+	{"a status token among the options", map[string]any{"statusPath": "/.edgehub", "statusToken": Canary}, `option "statusToken": there is no such option`},
 	{"no password file there", map[string]any{"etcdUsername": "edge", "etcdPasswordFile": "/no/such/file"}, `etcdPasswordFile: open /no/such/file`},
 	{"no CA file there", map[string]any{"etcd": []string{"https://127.0.0.1:2379"}, "etcdCAFile": "/no/such/file"}, `etcdCAFile: open /no/such/file`},
 }

@@ -51,6 +51,10 @@ func Run(t *testing.T, make Maker) {
 		{"unix sockets", unixSockets},
 		{"real use is reported", activity},
 		{"activity waits for the control plane", activityWaits},
+		{"the access log learns who and why, and nobody else", logFields},
+		{"metrics count", metricsCount},
+		{"metrics are for who has the token", metricsRefused},
+		{"readiness says why", readiness},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, make) })
 	}

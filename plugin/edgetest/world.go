@@ -34,6 +34,10 @@ type Options struct {
 	QueryTokens   bool
 	// ActivityInterval is how often activity is reported; empty for the edge's own default.
 	ActivityInterval string
+	LogFields        bool
+	// AccessLog is the file to which the maker has an access log written, empty for none.
+	AccessLog                   string
+	StatusPath, StatusTokenFile string
 }
 
 // Maker makes an edge that stops when the test ends.

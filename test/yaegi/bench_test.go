@@ -22,13 +22,23 @@ func cpu() int64 {
 // answer and the loopback included in both.
 func BenchmarkRequest(b *testing.B) { benchmark(b, "/user/alice/api/kernels/0a1b2c3d?t=1", 200) }
 
+// BenchmarkCounted and BenchmarkLogged are the same request with metrics, and with fields for an access log.
+func BenchmarkCounted(b *testing.B) {
+	benchmark(b, "/user/alice/api/kernels/0a1b2c3d?t=1", 200, func(o *edgetest.Options) { o.StatusPath = "/.edgehub" })
+}
+
+func BenchmarkLogged(b *testing.B) {
+	benchmark(b, "/user/alice/api/kernels/0a1b2c3d?t=1", 200, func(o *edgetest.Options) { o.LogFields = true })
+}
+
 // BenchmarkStopped is the same browser, whose open tab comes back to a server that does not run.
 func BenchmarkStopped(b *testing.B) { benchmark(b, "/user/bob/api/kernels/0a1b2c3d?t=1", 424) }
 
-func benchmark(b *testing.B, target string, want int) {
+func benchmark(b *testing.B, target string, want int, change ...func(*edgetest.Options)) {
 	compiled := func(t testing.TB, o edgetest.Options) http.Handler {
 		c := plugin.CreateConfig()
 		c.Etcd, c.Prefix, c.Hub = o.Etcd, o.Prefix, o.Hub
+		c.StatusPath, c.LogFields = o.StatusPath, o.LogFields
 		h, err := plugin.New(context.Background(), nil, c, "bench")
 		if err != nil {
 			t.Fatal(err)
@@ -41,7 +51,7 @@ func benchmark(b *testing.B, target string, want int) {
 			w.PutRoute(edgetest.Route("alice", edgetest.Backend(b, func(rw http.ResponseWriter, _ *http.Request) {
 				_, _ = rw.Write([]byte("hello"))
 			}).URL))
-			w.Start(make)
+			w.Start(make, change...)
 			r := httptest.NewRequest("GET", "http://"+w.Addr+target, nil)
 			for k, v := range map[string]string{
 				"Accept": "*/*", "Accept-Encoding": "gzip", "Accept-Language": "en", "Referer": "http://" + w.Addr + "/user/alice/lab",

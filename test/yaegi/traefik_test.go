@@ -60,7 +60,8 @@ func routers(o edgetest.Options, probe string) section {
 		},
 		"middlewares": section{"edge": section{"plugin": section{"edgehub": section{
 			"etcd": o.Etcd, "prefix": o.Prefix, "hub": o.Hub, "publicURL": o.PublicURL, "stoppedStatus": o.StoppedStatus,
-			"activityInterval": o.ActivityInterval, "userDomain": o.UserDomain, "apiHosts": o.APIHosts, "queryTokens": o.QueryTokens}}}},
+			"activityInterval": o.ActivityInterval, "userDomain": o.UserDomain, "apiHosts": o.APIHosts, "queryTokens": o.QueryTokens,
+			"logFields": o.LogFields, "statusPath": o.StatusPath, "statusTokenFile": o.StatusTokenFile}}}},
 	}}
 }
 
@@ -155,13 +156,17 @@ func startTraefik(t testing.TB, program string, o edgetest.Options) *traefik {
 	save(filepath.Join("plugins-local", "src", "github.com", "edgehub", "edgehub", ".traefik.yml"), manifest)
 	addr := edgetest.FreeAddr(t)
 	dynamic := config("dynamic.yml", routers(o, "none.test"))
-	static := config("traefik.yml", section{
+	traefikOptions := section{
 		"global":       section{"checkNewVersion": false, "sendAnonymousUsage": false},
 		"log":          section{"level": "ERROR"},
 		"entryPoints":  section{"web": section{"address": addr}},
 		"providers":    section{"file": section{"filename": dynamic}},
 		"experimental": section{"abortOnPluginFailure": true, "localPlugins": section{"edgehub": section{"moduleName": "github.com/edgehub/edgehub"}}},
-	})
+	}
+	if o.AccessLog != "" {
+		traefikOptions["accessLog"] = edgetest.TraefikLog(o.AccessLog)
+	}
+	static := config("traefik.yml", traefikOptions)
 	cmd := exec.Command(program, "--configFile="+static)
 	cmd.Dir = dir
 	cmd.Env = []string{}

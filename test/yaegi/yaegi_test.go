@@ -75,7 +75,8 @@ func (l *loaded) make(t testing.TB, o edgetest.Options) http.Handler {
 	config := l.createConfig.Call(nil)[0]
 	for name, value := range map[string]any{"Etcd": o.Etcd, "Prefix": o.Prefix, "Hub": o.Hub, "PublicURL": o.PublicURL,
 		"StoppedStatus": o.StoppedStatus, "ActivityInterval": o.ActivityInterval,
-		"UserDomain": o.UserDomain, "APIHosts": o.APIHosts, "QueryTokens": o.QueryTokens} {
+		"UserDomain": o.UserDomain, "APIHosts": o.APIHosts, "QueryTokens": o.QueryTokens,
+		"LogFields": o.LogFields, "StatusPath": o.StatusPath, "StatusTokenFile": o.StatusTokenFile} {
 		config.Elem().FieldByName(name).Set(reflect.ValueOf(value))
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -85,7 +86,11 @@ func (l *loaded) make(t testing.TB, o edgetest.Options) http.Handler {
 	if err := results[1].Interface(); err != nil {
 		t.Fatal(err)
 	}
-	return results[0].Interface().(http.Handler)
+	h := results[0].Interface().(http.Handler)
+	if o.AccessLog != "" {
+		return edgetest.Logged(h, o.AccessLog)
+	}
+	return h
 }
 
 func TestMain(m *testing.M) {

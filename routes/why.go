@@ -1,0 +1,28 @@
+package routes
+
+// Why names what Allows goes by, for logs: "open", "owner", "share", "group" or "admin" for a visitor who may, "scope" for
+// one who is on the list and whose token does not cover the server, "stranger" for one who is not on the list.
+func Why(r *Route, c *Claims) string {
+	if c == nil || r.Auth == AuthNone {
+		return "open"
+	}
+	listed := "stranger"
+	switch {
+	case c.UserID == r.OwnerID:
+		listed = "owner"
+	case contains(r.Users, c.UserID):
+		listed = "share"
+	case intersects(r.Groups, c.Groups):
+		listed = "group"
+	}
+	if Allows(r, c) {
+		if listed == "stranger" {
+			return "admin"
+		}
+		return listed
+	}
+	if listed == "stranger" {
+		return listed
+	}
+	return "scope"
+}
