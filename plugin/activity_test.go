@@ -44,12 +44,15 @@ func TestActivityIsReportedInBoundedParts(t *testing.T) {
 	s := newShared(set)
 	t.Cleanup(s.control.transport.CloseIdleConnections)
 	v := newView()
+	all := []*routes.Route{}
 	for i := range 2500 {
-		v.table.Put(edgetest.Route(fmt.Sprintf("u%d", i), "http://127.0.0.1:1"))
+		r := edgetest.Route(fmt.Sprintf("u%d", i), "http://127.0.0.1:1")
+		v.table.Put(routes.RouteID(r.Prefix), &routes.Record{Revision: 1, Route: r})
+		all = append(all, r)
 	}
 	s.state.install(v)
 	for round := range int64(3) {
-		for _, r := range v.table.Routes() {
+		for _, r := range all {
 			s.activity.note(r, 1000+round)
 		}
 	}

@@ -60,6 +60,11 @@ type Config struct {
 	StatusPath string `json:"statusPath,omitempty" yaml:"statusPath,omitempty"`
 	// StatusTokenFile is the file with the bearer token for the metrics, of 16 characters or more. Empty: nobody gets them.
 	StatusTokenFile string `json:"statusTokenFile,omitempty" yaml:"statusTokenFile,omitempty"`
+	// EtcdCertFile and EtcdKeyFile are PEM files with the certificate that the edge shows to etcd, and its key. They are
+	// read again whenever the edge connects anew. etcd's gateway refuses certificates with a common name.
+	EtcdCertFile string `json:"etcdCertFile,omitempty" yaml:"etcdCertFile,omitempty"`
+	// EtcdKeyFile is the key of EtcdCertFile.
+	EtcdKeyFile string `json:"etcdKeyFile,omitempty" yaml:"etcdKeyFile,omitempty"`
 }
 
 // CreateConfig returns the configuration that holds where an operator sets nothing.
@@ -79,6 +84,8 @@ type settings struct {
 	username     string
 	passwordFile string
 	caFile       string
+	certFile     string
+	keyFile      string
 	targets      []netip.Prefix
 
 	stoppedStatus int
@@ -121,6 +128,8 @@ func (c *Config) check() (*settings, error) {
 		passwordFile: c.EtcdPasswordFile,
 		caFile:       c.EtcdCAFile,
 		queryTokens:  c.QueryTokens,
+		certFile:     c.EtcdCertFile,
+		keyFile:      c.EtcdKeyFile,
 
 		logFields:       c.LogFields,
 		statusPath:      c.StatusPath,
@@ -151,6 +160,9 @@ func (c *Config) check() (*settings, error) {
 	}
 	if s.activityEvery, err = parseInterval(c.ActivityInterval); err != nil {
 		return nil, fmt.Errorf("option activityInterval: %w", err)
+	}
+	if (s.certFile == "") != (s.keyFile == "") {
+		return nil, errors.New("options etcdCertFile and etcdKeyFile: one needs the other")
 	}
 	if err = c.checkHosts(s); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"flag"
 	"net/http"
 	"os"
 	"testing"
@@ -10,6 +11,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // they wait more than they compute
+		panic(err)
+	}
 	code := m.Run()
 	edgetest.StopSharedEtcd()
 	os.Exit(code)

@@ -94,7 +94,7 @@ func (f *fast) forget(c *change) {
 		return
 	}
 	for changed := range c.prefixes {
-		for prefix := changed; prefix != "/"; prefix = parent(prefix) {
+		for prefix := changed; len(prefix) > 1; prefix = parent(prefix) {
 			for who := range f.byPrefix[prefix] {
 				who.drop()
 			}

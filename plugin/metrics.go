@@ -36,7 +36,7 @@ func (x *exposition) gauge(name, help string, value int64) {
 func metrics(s *shared) string {
 	x := &exposition{}
 	s.counts.writeRequests(x)
-	x.gauge("edgehub_edge_open_requests", "Requests under way, WebSockets included.", atomic.LoadInt64(&s.counts.open))
+	x.gauge("edgehub_edge_open_requests", "Requests under way, WebSockets included.", atomic.LoadInt64(&s.counts.open)+atomic.LoadInt64(&s.counts.sockets))
 	x.gauge("edgehub_edge_open_websockets", "Open WebSockets.", atomic.LoadInt64(&s.counts.sockets))
 	x.gauge("edgehub_edge_waiting_requests", "Requests that wait for a server to start.", s.state.holds.waiting())
 	s.counts.writeEvents(x)
@@ -83,20 +83,22 @@ func (t *tally) write(x *exposition, name, label string) {
 func (c *counts) writeEvents(x *exposition) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	write := func(name, help string, series ...string) {
-		x.family(name, "counter", help)
-		for _, one := range series {
-			x.sample(one, c.events[one])
-		}
-	}
-	write("edgehub_edge_exchanges_total", "API tokens that were exchanged at the control plane, or not.",
+	x.events(c, "edgehub_edge_exchanges_total", "API tokens that were exchanged at the control plane, or not.",
 		exchangeOK, exchangeRefused, exchangeFailed, exchangeFlooded)
-	write("edgehub_edge_renewals_total", "Sessions' edge tokens that were renewed at the control plane, or not.", renewalOK, renewalFailed)
-	write(cutRequests, "Open requests and WebSockets that a change of permissions or routes has ended.", cutRequests)
-	write(lists, "Complete lists of the table.", lists)
-	write("edgehub_edge_watch_ends_total", "Ends of the conversation with etcd, after each of which the table is listed anew.",
+	x.events(c, "edgehub_edge_renewals_total", "Sessions' edge tokens that were renewed at the control plane, or not.", renewalOK, renewalFailed)
+	x.events(c, cutRequests, "Open requests and WebSockets that a change of permissions or routes has ended.", cutRequests)
+	x.events(c, lists, "Complete lists of the table.", lists)
+	x.events(c, "edgehub_edge_watch_ends_total", "Ends of the conversation with etcd, after each of which the table is listed anew.",
 		watchList, watchClosed, watchSilent, watchLost, watchCluster, watchPast, watchCredentials)
-	write(panics, "Panics of background work, which are bugs.", panics)
+	x.events(c, panics, "Panics of background work, which are bugs.", panics)
+}
+
+// events writes a family of counters of c. The caller holds the lock.
+func (x *exposition) events(c *counts, name, help string, series ...string) {
+	x.family(name, "counter", help)
+	for _, one := range series {
+		x.sample(one, c.events[one])
+	}
 }
 
 // writeTable writes what the edge knows of the hub.
@@ -111,7 +113,7 @@ func (s *state) writeTable(x *exposition) {
 	}
 	x.gauge("edgehub_edge_ready", "1 when the table has been read once.", ready)
 	x.family("edgehub_edge_table_age_seconds", "gauge", "Time since etcd last confirmed the table, or since the start.")
-	x.seconds("edgehub_edge_table_age_seconds", time.Since(s.confirmed).Seconds())
+	x.seconds("edgehub_edge_table_age_seconds", time.Since(s.proved).Seconds())
 	x.gauge("edgehub_edge_table_revision", "Revision of etcd that the table has reached.", v.revision)
 	x.gauge("edgehub_edge_routes", "Routes.", int64(v.table.Len()))
 	x.gauge("edgehub_edge_keys", "Public keys.", int64(len(v.keys)))

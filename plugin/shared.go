@@ -101,10 +101,11 @@ func (g *registryOf) stopUnused(s *shared, uses int) {
 }
 
 func newShared(set *settings) *shared {
+	log := newLogger()
 	s := &shared{
 		set:      set,
-		log:      newLogger(),
-		state:    newState(),
+		log:      log,
+		state:    newState(log),
 		live:     newLive(),
 		fast:     newFast(),
 		gateway:  newGateway(set),

@@ -67,13 +67,13 @@ func TestPrometheusReadsTheMetrics(t *testing.T) {
 
 // TestAnOldTableIsReadyAndSaysSo is an etcd that has been away: the edge goes on serving.
 func TestAnOldTableIsReadyAndSaysSo(t *testing.T) {
-	s := newState()
+	s := newState(newLogger())
 	s.install(newView())
-	s.confirm()
+	s.prove()
 	if a := readinessOf(s); !a.Ready || a.StaleFor != 0 {
 		t.Errorf("just confirmed: %+v", a)
 	}
-	s.confirmed = time.Now().Add(-42*time.Second - time.Second/2)
+	s.proved = time.Now().Add(-42*time.Second - time.Second/2)
 	if a := readinessOf(s); !a.Ready || a.StaleFor != 42 || readyText(a) != "ready, but etcd has not answered for 42 s\n" {
 		t.Errorf("after 42 s: %+v, %q", a, readyText(a))
 	}

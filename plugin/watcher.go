@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand"
-	"sync"
 	"time"
 
 	"github.com/edgehub/edgehub/routes"
@@ -13,12 +12,10 @@ import (
 
 // Timing of the watcher.
 const (
-	minBackoff = 100 * time.Millisecond
-	maxBackoff = 5 * time.Second
-	goodWatch  = 10 * time.Second // a watch that lived this long resets the back-off
-	checkEvery = 5 * time.Second
-	auditEvery = time.Minute
-	patience   = 3 // wrong counts in a row, and silent progress intervals, before a watch is given up
+	minBackoff   = 100 * time.Millisecond
+	startBackoff = 500 * time.Millisecond // the longest while nobody can be served yet
+	maxBackoff   = 5 * time.Second
+	goodWatch    = 10 * time.Second // a watch that lived this long resets the back-off
 )
 
 // watcher keeps the state equal to etcd's tree below <prefix>edge/: list, watch from the list's revision, and list again
@@ -37,7 +34,7 @@ func (w *watcher) tree() string { return w.prefix + routes.EdgeTree }
 
 // run follows etcd until ctx ends.
 func (w *watcher) run(ctx context.Context) {
-	backoff := minBackoff
+	failures := 0
 	for ctx.Err() == nil {
 		start := time.Now()
 		err := w.session(ctx)
@@ -46,22 +43,46 @@ func (w *watcher) run(ctx context.Context) {
 		}
 		w.state.notReady(publicReason(err))
 		w.state.counts.add(watchEnd(err), 1)
-		w.log.printf("watch", "%s; listing again", err.Error())
+		w.log.printf("watch", "%s; listing again%s", err.Error(), w.serving())
 		w.gateway.rotate()
+		failures++
 		if time.Since(start) > goodWatch {
-			backoff = minBackoff
+			failures = 1
 		}
-		pause(ctx, backoff/2+time.Duration(rand.Int63n(int64(backoff))))
-		backoff *= 2
-		if backoff > maxBackoff {
-			backoff = maxBackoff
-		}
+		d := w.backoff(failures, err)
+		pause(ctx, d/2+time.Duration(rand.Int63n(int64(d))))
 	}
+}
+
+// backoff is the pause after that many failures in a row. It doubles when all endpoints have failed once more, and stays
+// short for an edge that has nothing to serve yet, unless etcd has refused it.
+func (w *watcher) backoff(failures int, err error) time.Duration {
+	limit := maxBackoff
+	if w.state.current() == nil && !refused(err) {
+		limit = startBackoff
+	}
+	d := minBackoff
+	for n := len(w.gateway.set.etcd); failures > n && d < limit; failures -= n {
+		d *= 2
+	}
+	if d > limit {
+		return limit
+	}
+	return d
+}
+
+// serving says for the log how old the view is that requests are answered from meanwhile.
+func (w *watcher) serving() string {
+	p := w.state.position()
+	if p.cluster == "" {
+		return ", every request gets 503"
+	}
+	return fmt.Sprintf(", serving the routes of revision %d, compared with etcd %ds ago", p.revision, int(time.Since(p.proved).Seconds()))
 }
 
 // publicReason is what a visitor may know of why the edge is not ready. Addresses stay in the log.
 func publicReason(err error) string {
-	if errors.Is(err, errCredentials) {
+	if refused(err) {
 		return "etcd does not accept the edge's credentials"
 	}
 	return "etcd cannot be read"
@@ -117,10 +138,14 @@ func (w *watcher) list(ctx context.Context, m *member) (*view, error) {
 	v := newView()
 	none := newChange()
 	bad := 0
-	err := m.pages(ctx, w.tree(), false, func(page *rangeResponse) {
+	var known *routes.Table
+	if old := w.state.current(); old != nil {
+		known = old.table
+	}
+	err := m.pages(ctx, w.tree(), func(page *rangeResponse) {
 		v.cluster = page.Header.Cluster
 		v.revision = page.Header.Revision
-		for _, kv := range page.Kvs {
+		for _, kv := range v.table.Load(page.Kvs, w.prefix+routes.RoutesTree, known) {
 			rec := readRecord(w.prefix, kv, false)
 			if rec.bad {
 				bad++
@@ -149,7 +174,6 @@ func (w *watcher) install(v *view) {
 		w.log.printf("revision", "etcd went back from revision %d to %d (restored?): all routes, keys and revocations are read anew", old.revision, v.revision)
 	}
 	w.state.install(v)
-	w.state.confirm()
 	w.state.counts.add(lists, 1)
 	w.fast.forgetAll()
 	w.state.counts.add(cutRequests, w.live.review(w.live.all(), w.state))
@@ -207,7 +231,6 @@ func (w *watcher) consume(stream *watchStream, cluster string, revision int64, p
 		}
 		revision = msg.Header.Revision
 		w.apply(msg)
-		w.state.confirm()
 	}
 }
 
@@ -243,137 +266,6 @@ func (w *watcher) apply(msg *watchResult) {
 		w.state.counts.add(cutRequests, n)
 		w.log.printf("cut", "ended %d open requests whose permission ended", n)
 	}
-}
-
-// check looks from outside whether the watch can still be true: etcd's own watches have lost events before, and a dead
-// connection is silent. It reads cheaply every few seconds, and compares all keys every minute.
-func (w *watcher) check(ctx context.Context, m *member, p *pulse) {
-	wrong := 0
-	nextAudit := time.Now().Add(auditEvery)
-	for {
-		pause(ctx, checkEvery+time.Duration(rand.Int63n(int64(checkEvery/4))))
-		if ctx.Err() != nil {
-			return
-		}
-		if p.silent() {
-			p.fail(errSilent)
-			return
-		}
-		same, err := w.sameCount(ctx, m)
-		if err == nil && same {
-			wrong = 0
-			w.state.confirm()
-		} else {
-			wrong++
-		}
-		if err == nil && wrong >= patience {
-			err = fmt.Errorf("%w events: the number of keys differs", errLost)
-		}
-		if err == nil && time.Now().After(nextAudit) {
-			nextAudit = time.Now().Add(auditEvery)
-			err = w.audit(ctx, m)
-		}
-		if err != nil {
-			p.fail(err)
-			return
-		}
-	}
-}
-
-// sameCount asks for the number of keys. A lower revision or another cluster is an error; a different number may just
-// be a message that has not arrived yet.
-func (w *watcher) sameCount(ctx context.Context, m *member) (bool, error) {
-	before := w.state.position()
-	request := &rangeRequest{Key: []byte(w.tree()), RangeEnd: prefixEnd(w.tree()), CountOnly: true}
-	answer, err := m.read(ctx, request, checkTimeout)
-	if err != nil {
-		return false, fmt.Errorf("check: %w", err)
-	}
-	if answer.Header.Cluster != before.cluster {
-		return false, fmt.Errorf("check %w", errCluster)
-	}
-	if answer.Header.Revision < before.revision {
-		return false, fmt.Errorf("%w to revision %d, we have seen %d", errPast, answer.Header.Revision, before.revision)
-	}
-	same := w.state.position().count == answer.Count
-	return same, nil
-}
-
-// audit compares the revision of every key with the view. What differs twice, two seconds apart, was lost.
-func (w *watcher) audit(ctx context.Context, m *member) error {
-	first, err := w.missing(ctx, m)
-	if err != nil || len(first) == 0 {
-		return err
-	}
-	pause(ctx, 2*time.Second)
-	second, err := w.missing(ctx, m)
-	if err != nil {
-		return err
-	}
-	for key := range second {
-		if first[key] {
-			return fmt.Errorf("%w a change of %s", errLost, clip(key))
-		}
-	}
-	return nil
-}
-
-func (w *watcher) missing(ctx context.Context, m *member) (map[string]bool, error) {
-	keys := make(map[string]bool)
-	err := m.pages(ctx, w.tree(), true, func(page *rangeResponse) { w.state.behind(page.Kvs, keys) })
-	return keys, err
-}
-
-// pulse is what the reader of a watch and its check tell each other.
-type pulse struct {
-	cancel context.CancelFunc
-
-	mu       sync.Mutex
-	err      error
-	last     time.Time     // of the last message
-	interval time.Duration // between the last message and a progress message after it: etcd's progress interval
-}
-
-func newPulse(cancel context.CancelFunc) *pulse {
-	return &pulse{cancel: cancel, last: time.Now()}
-}
-
-// fail ends the watch for a reason.
-func (p *pulse) fail(err error) {
-	p.mu.Lock()
-	if p.err == nil {
-		p.err = err
-	}
-	p.mu.Unlock()
-	p.cancel()
-}
-
-// cause is why the watch ended: the check's reason if it has one, else what the reader saw.
-func (p *pulse) cause(err error) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.err != nil {
-		return p.err
-	}
-	return err
-}
-
-// beat notes a message. etcd sends progress only after an interval without events, so the gap tells the interval.
-func (p *pulse) beat(progress bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	if gap := now.Sub(p.last); progress && gap > p.interval {
-		p.interval = gap
-	}
-	p.last = now
-}
-
-// silent reports that progress messages used to come and do not any more.
-func (p *pulse) silent() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.interval > 0 && time.Since(p.last) > patience*p.interval+time.Second
 }
 
 // pause waits for d or until ctx ends.

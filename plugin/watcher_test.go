@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -218,7 +217,7 @@ func TestLostEventsAreFound(t *testing.T) {
 		g.change(func() { g.routes["bob"] = 11; g.revision = 11 })
 		eventually(t, "found", func() bool { return s.has("bob") })
 	})
-	t.Run("a lost change is found by the audit", func(t *testing.T) {
+	t.Run("a lost change is found by its revision", func(t *testing.T) {
 		t.Parallel()
 		g := newFakeGateway(t)
 		s := startOn(t, g.server.URL)
@@ -227,12 +226,12 @@ func TestLostEventsAreFound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.audit(context.Background(), m); err != nil {
-			t.Errorf("nothing is lost, but: %v", err)
+		if at, err := w.compareChanges(context.Background(), m, 10); err != nil || at != 10 {
+			t.Errorf("nothing is lost, but: %d, %v", at, err)
 		}
 		g.change(func() { g.routes["alice"] = 11; g.revision = 11 })
-		if err := w.audit(context.Background(), m); err == nil {
-			t.Error("the audit does not find a lost change")
+		if _, err := w.compareChanges(context.Background(), m, 10); err == nil {
+			t.Error("the comparison does not find a lost change")
 		}
 	})
 	t.Run("a check that sees the past", func(t *testing.T) {
@@ -254,84 +253,54 @@ func TestDeadMembersAreLeft(t *testing.T) {
 }
 
 func TestLongTreesAreReadInPages(t *testing.T) {
+	t.Parallel()
 	w := edgetest.NewWorld(t, edgetest.SharedEtcd(t))
 	const n = 2*pageSize + 7
-	ops := []clientv3.Op{}
-	for i := range n {
-		r := edgetest.Route(fmt.Sprintf("user%d", i), "http://127.0.0.1:1")
-		value, _ := json.Marshal(r)
-		ops = append(ops, clientv3.OpPut(routes.RouteKey(w.Prefix, r.Prefix), string(value)))
-		if len(ops) == 100 || i == n-1 {
-			if _, err := w.Etcd.Client.Txn(context.Background()).Then(ops...).Commit(); err != nil {
-				t.Fatal(err)
-			}
-			ops = ops[:0]
+	w.PutRoutes(n)
+	s := startEdge(t, w, w.Etcd.Endpoint)
+	if !s.has(edgetest.UserOf(0)) || !s.has(edgetest.UserOf(n-1)) {
+		t.Error("the first or the last route is missing")
+	}
+	sameAsEtcd(t, s, w.Etcd.Client)
+	t.Run("C17 one message deletes all", func(t *testing.T) {
+		if _, err := w.Etcd.Client.Delete(context.Background(), w.Prefix+routes.RoutesTree, clientv3.WithPrefix()); err != nil {
+			t.Fatal(err)
 		}
-	}
-	start := time.Now()
-	h, _ := New(context.Background(), nil, config(w), "m")
-	e := h.(*Edge)
-	t.Cleanup(e.Close)
-	eventually(t, "ready", e.Ready)
-	t.Logf("%d routes in %v", n, time.Since(start))
-	p := e.shared.state.position()
-	if p.count != n+1 || !e.shared.has("user0") || !e.shared.has(fmt.Sprintf("user%d", n-1)) {
-		t.Errorf("%+v", p)
-	}
-	// One delete of all is one message, applied at once.
-	if _, err := w.Etcd.Client.Delete(context.Background(), w.Prefix+routes.RoutesTree, clientv3.WithPrefix()); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "all gone", func() bool { return e.shared.state.position().count == 1 })
+		eventually(t, "any is gone", func() bool { return s.state.position().count != n+1 })
+		if left := s.state.position().count; left != 1 {
+			t.Errorf("the change was not applied at once: %d keys are left", left)
+		}
+		sameAsEtcd(t, s, w.Etcd.Client)
+	})
 }
 
 func TestEtcdWithAuthentication(t *testing.T) {
 	etcd := edgetest.StartEtcd(t, false)
 	w := edgetest.NewWorld(t, etcd)
-	w.PutRoute(edgetest.Route("alice", "http://127.0.0.1:1"))
-	ctx := context.Background()
-	c := etcd.Client
-	tree := w.Prefix + routes.EdgeTree
-	must := func(_ any, err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	must(c.UserAdd(ctx, "root", "canary-root"))
-	must(c.UserGrantRole(ctx, "root", "root"))
-	must(c.UserAdd(ctx, "edge", "canary-pass"))
-	must(c.RoleAdd(ctx, "edge"))
-	must(c.RoleGrantPermission(ctx, "edge", tree, clientv3.GetPrefixRangeEnd(tree), clientv3.PermissionType(clientv3.PermRead)))
-	must(c.UserGrantRole(ctx, "edge", "edge"))
-	must(c.AuthEnable(ctx))
-	root, err := clientv3.New(clientv3.Config{Endpoints: []string{etcd.Endpoint}, Username: "root", Password: "canary-root"})
-	must(root, err)
-	defer root.Close()
-
+	putUser(w, "alice")
+	root, conf := secured(t, etcd, w)
 	lines := captureLog(t)
-	file := filepath.Join(t.TempDir(), "password")
-	must(nil, os.WriteFile(file, []byte("wrong\n"), 0o600))
-	conf := config(w)
-	conf.EtcdUsername, conf.EtcdPasswordFile = "edge", file
-	h, _ := New(ctx, nil, conf, "m")
+	if err := os.WriteFile(conf.EtcdPasswordFile, []byte("wrong\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h, _ := New(context.Background(), nil, conf, "m")
 	e := h.(*Edge)
 	t.Cleanup(e.Close)
-	eventually(t, "refused", func() bool { return strings.Contains(lines.String(), "sign in to etcd") })
+	eventually(t, "refused", func() bool { return strings.Contains(lines.String(), errSignIn.Error()) })
 	if e.Ready() {
 		t.Fatal("ready without a password")
 	}
-	must(nil, os.WriteFile(file, []byte("canary-pass\n"), 0o600))
-	eventually(t, "ready with the right password", e.Ready)
-	put := func(user string) {
-		value, _ := json.Marshal(edgetest.Route(user, "http://127.0.0.1:1"))
-		must(root.Put(ctx, routes.RouteKey(w.Prefix, routes.UserPrefix(user, "")), string(value)))
+	if err := os.WriteFile(conf.EtcdPasswordFile, []byte("canary-pass\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	put("bob")
+	eventually(t, "ready with the right password", e.Ready)
+	putAs(t, root, w, "bob")
 	eventually(t, "the watch works", func() bool { return e.shared.has("bob") })
 	etcd.Stop() // tokens die with the member
-	must(nil, etcd.Start())
-	put("carol")
+	if err := etcd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	putAs(t, root, w, "carol")
 	eventually(t, "signed in again", func() bool { return e.shared.has("carol") })
 	if strings.Contains(lines.String(), "canary") {
 		t.Error("a password is in the log")
@@ -363,8 +332,10 @@ func FuzzRecord(f *testing.F) {
 	f.Add("/x/edge/hubs/h", []byte(`{"v":1,"url":"unix:///x"}`), false)
 	f.Fuzz(func(t *testing.T, key string, value []byte, gone bool) {
 		v := newView()
-		v.put(readRecord("/x/", &keyValue{Key: []byte(key), Value: value, ModRevision: 1}, gone), newChange())
-		for _, r := range v.table.Routes() {
+		v.put(readRecord("/x/", &routes.Record{Key: []byte(key), Value: value, Revision: 1}, gone), newChange())
+		id := strings.TrimPrefix(key, "/x/"+routes.RoutesTree)
+		if rec := v.table.Get(id); rec != nil && rec.Read(id) != routes.BadRoute {
+			r := rec.Read(id)
 			if routes.CheckPrefix(r.Prefix) != nil || routes.CheckTarget(r.Target) != nil {
 				t.Fatalf("a route that nobody checked: %+v", r)
 			}
@@ -393,4 +364,27 @@ func (zeros) Read(p []byte) (int, error) {
 		p[i] = ' '
 	}
 	return len(p), nil
+}
+
+func TestBackoffGrowsWithEachRoundOfTheEndpoints(t *testing.T) {
+	log := newLogger()
+	w := &watcher{state: newState(log), gateway: newGateway(&settings{etcd: []*address{{}, {}, {}}})}
+	steps := func(err error) string {
+		text := []string{}
+		for _, failures := range []int{1, 3, 4, 6, 7, 10, 13, 16, 19, 22, 1000} {
+			text = append(text, w.backoff(failures, err).String())
+		}
+		return strings.Join(text, " ")
+	}
+	if got, want := steps(io.EOF), "100ms 100ms 200ms 200ms 400ms 500ms 500ms 500ms 500ms 500ms 500ms"; got != want {
+		t.Errorf("with nothing to serve: %s, want %s", got, want)
+	}
+	full := "100ms 100ms 200ms 200ms 400ms 800ms 1.6s 3.2s 5s 5s 5s"
+	if got := steps(errSignIn); got != full {
+		t.Errorf("refused: %s, want %s", got, full)
+	}
+	w.state.install(newView())
+	if got := steps(io.EOF); got != full {
+		t.Errorf("with a view: %s, want %s", got, full)
+	}
 }

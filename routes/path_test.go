@@ -53,12 +53,34 @@ func TestUserPrefixesAreFound(t *testing.T) {
 			t.Errorf("UserPrefix(%q, %q) = %q (%v), want %q", c[0], c[1], prefix, CheckPrefix(prefix), c[2])
 		}
 		table := NewTable()
-		route := &Route{Prefix: prefix}
-		table.Put(route)
-		if got, slash, err := table.Lookup(prefix + "x?"); got != route || !slash || err != nil {
-			t.Errorf("Lookup below %q: %v %v %v", prefix, got, slash, err)
+		route := putRoute(table, prefix)
+		m, err := table.Lookup(prefix + "x?")
+		if err != nil || m.Record == nil || m.Record.Route != route || !m.Slash {
+			t.Errorf("Lookup below %q: %+v %v", prefix, m, err)
+		}
+		if RouteID(prefix) != EscapeKey(prefix) || PrefixOf(RouteID(prefix)) != prefix {
+			t.Errorf("RouteID(%q) = %q", prefix, RouteID(prefix))
 		}
 	}
+}
+
+// putRoute puts a route that has been read.
+func putRoute(table *Table, prefix string) *Route {
+	r := &Route{Prefix: prefix}
+	table.Put(EscapeKey(prefix), &Record{Route: r})
+	return r
+}
+
+// found is the prefix that a lookup finds, or why it finds none.
+func found(table *Table, path string) string {
+	m, err := table.Lookup(path)
+	switch {
+	case err != nil:
+		return "error"
+	case m.Record == nil:
+		return ""
+	}
+	return m.Record.Route.Prefix
 }
 
 func TestCheckPrefixRefusesWhatLookupCannotFind(t *testing.T) {
@@ -78,30 +100,23 @@ func TestCheckPrefixRefusesWhatLookupCannotFind(t *testing.T) {
 func TestLookupComparesWholeSegments(t *testing.T) {
 	table := NewTable()
 	for _, p := range []string{"/user/al/", "/user/alice/", "/user/alice/a/", "/user/alice/ab/", "/services/x/"} {
-		table.Put(&Route{Prefix: p})
+		putRoute(table, p)
 	}
+	table.Put(EscapeKey("/user/alice/bad/"), &Record{Route: BadRoute})
 	for path, want := range map[string]string{
 		"/user/al/": "/user/al/", "/user/ali/": "", "/user/alice/": "/user/alice/", "/user/alice/a": "/user/alice/a/",
 		"/user/alice/ab/x": "/user/alice/ab/", "/user/alice/abc": "/user/alice/", "/user/ALICE/": "", "/user/": "", "/": "",
-		"/services/x/y/z": "/services/x/", "/user/alice/a/../x": "error",
+		"/services/x/y/z": "/services/x/", "/user/alice/a/../x": "error", "/user/alice/bad/x": "/user/alice/",
 	} {
-		r, _, err := table.Lookup(path)
-		got := ""
-		switch {
-		case err != nil:
-			got = "error"
-		case r != nil:
-			got = r.Prefix
-		}
-		if got != want {
+		if got := found(table, path); got != want {
 			t.Errorf("Lookup(%q) = %q, want %q", path, got, want)
 		}
 	}
-	if _, slash, _ := table.Lookup("/user/alice"); slash {
+	if m, _ := table.Lookup("/user/alice"); m.Slash {
 		t.Error("a prefix without its slash is not told apart")
 	}
-	table.Remove("/user/alice/")
-	if r, _, _ := table.Lookup("/user/alice/x"); r != nil || table.Len() != 4 || len(table.Routes()) != 4 || table.Get("/user/alice/a/") == nil {
+	table.Remove(EscapeKey("/user/alice/"))
+	if found(table, "/user/alice/x") != "" || table.Len() != 5 || table.Get(EscapeKey("/user/alice/a/")) == nil {
 		t.Error("Remove took away too much or too little")
 	}
 }
@@ -187,17 +202,13 @@ func FuzzLookup(f *testing.F) {
 	prefixes := []string{"/user/al/", "/user/alice/", "/user/alice/a/", "/user/alice/ab/", "/user/a%20b/", "/user/a@b/", "/user/%C3%A9/", "/services/x/", "/x/"}
 	table := NewTable()
 	for _, p := range prefixes {
-		table.Put(&Route{Prefix: p})
+		putRoute(table, p)
 		f.Add(p + "y")
 	}
 	f.Add("/user/alice/a%2Fb")
 	f.Add("/user/a%40b")
 	f.Fuzz(func(t *testing.T, path string) {
-		r, _, _ := table.Lookup(path)
-		got := ""
-		if r != nil {
-			got = r.Prefix
-		}
+		got := strings.TrimPrefix(found(table, path), "error")
 		if want := slowLookup(prefixes, path); got != want {
 			t.Fatalf("Lookup(%q) = %q, want %q", path, got, want)
 		}

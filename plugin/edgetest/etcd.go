@@ -14,6 +14,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,15 +26,28 @@ import (
 	"go.uber.org/zap"
 )
 
-// Etcd is a running etcd with one member.
+// Etcd is a running etcd member: the only one, or one of a Cluster.
 type Etcd struct {
 	Endpoint string // http://host:port, or unix:///path
 	Client   *clientv3.Client
 
-	dir    string
-	listen string
-	peer   string
-	stop   func()
+	settings  Settings
+	name      string
+	dir       string
+	listen    string
+	peer      string // where it listens for other members
+	advertise string // where other members reach it
+	initial   string // NAME=URL,... of the first members
+	joins     bool   // a cluster that exists
+	process   *os.Process
+	stop      func()
+}
+
+// Settings are what some tests need of an etcd.
+type Settings struct {
+	CertFile, KeyFile string // for https
+	ClientCAFile      string // clients must show a certificate of this authority
+	TokenTTL          int    // seconds
 }
 
 // progressInterval is how often the test etcd sends progress on idle watches.
@@ -42,21 +57,39 @@ const progressInterval = time.Second
 // EDGEHUB_TEST_ETCD names, or an embedded one.
 func StartEtcd(t testing.TB, unix bool) *Etcd {
 	t.Helper()
+	return startEtcd(t, unix, Settings{})
+}
+
+// StartEtcdWith starts one with settings. With https the test makes its own Client.
+func StartEtcdWith(t testing.TB, settings Settings) *Etcd {
+	t.Helper()
+	return startEtcd(t, false, settings)
+}
+
+func startEtcd(t testing.TB, unix bool, settings Settings) *Etcd {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "edgetest") //nolint:usetesting // t.TempDir is too long for the path of a socket
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	e := &Etcd{dir: dir, listen: "http://" + FreeAddr(t), peer: "http://" + FreeAddr(t)}
-	e.Endpoint = e.listen
+	e := newEtcd(t, dir)
 	if unix {
 		e.listen = "unix://" + filepath.Join(dir, "etcd.sock")
+		e.Endpoint = e.listen
+	}
+	e.settings = settings
+	if settings.CertFile != "" {
+		e.listen = "https" + strings.TrimPrefix(e.listen, "http")
 		e.Endpoint = e.listen
 	}
 	if err := e.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(e.Stop)
+	if settings.CertFile != "" {
+		return e
+	}
 	e.Client, err = clientv3.New(clientv3.Config{Endpoints: []string{e.Endpoint}, DialTimeout: 5 * time.Second, Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
@@ -80,8 +113,7 @@ func SharedEtcd(t testing.TB) *Etcd {
 			sharedErr = err
 			return
 		}
-		e := &Etcd{dir: dir, listen: "http://" + FreeAddr(t), peer: "http://" + FreeAddr(t)}
-		e.Endpoint = e.listen
+		e := newEtcd(t, dir)
 		if sharedErr = e.Start(); sharedErr != nil {
 			return
 		}
@@ -103,6 +135,14 @@ func StopSharedEtcd() {
 	}
 }
 
+func newEtcd(t testing.TB, dir string) *Etcd {
+	e := &Etcd{dir: dir, name: "default", listen: "http://" + FreeAddr(t), peer: "http://" + FreeAddr(t)}
+	e.Endpoint = e.listen
+	e.advertise = e.peer
+	e.initial = e.name + "=" + e.peer
+	return e
+}
+
 // Start starts a stopped etcd again, with the data it had.
 func (e *Etcd) Start() error {
 	if program := os.Getenv("EDGEHUB_TEST_ETCD"); program != "" {
@@ -111,8 +151,16 @@ func (e *Etcd) Start() error {
 	cfg := embed.NewConfig()
 	cfg.Dir = filepath.Join(e.dir, "data")
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = urls(e.listen), urls(e.listen)
-	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = urls(e.peer), urls(e.peer)
-	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
+	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = urls(e.peer), urls(e.advertise)
+	cfg.Name, cfg.InitialCluster = e.name, e.initial
+	if e.joins {
+		cfg.ClusterState = embed.ClusterStateFlagExisting
+	}
+	cfg.ClientTLSInfo.CertFile, cfg.ClientTLSInfo.KeyFile = e.settings.CertFile, e.settings.KeyFile
+	cfg.ClientTLSInfo.TrustedCAFile, cfg.ClientTLSInfo.ClientCertAuth = e.settings.ClientCAFile, e.settings.ClientCAFile != ""
+	if e.settings.TokenTTL > 0 {
+		cfg.AuthTokenTTL = uint(e.settings.TokenTTL)
+	}
 	cfg.WatchProgressNotifyInterval = progressInterval
 	cfg.UnsafeNoFsync = true
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
@@ -124,39 +172,81 @@ func (e *Etcd) Start() error {
 	case <-server.Server.ReadyNotify():
 	case <-time.After(20 * time.Second):
 		server.Close()
-		return fmt.Errorf("etcd was not ready in time")
+		return errors.New("etcd was not ready in time")
 	}
 	e.stop = server.Close
 	return nil
 }
 
 func (e *Etcd) startProgram(program string) error {
-	cmd := exec.Command(program, "--data-dir", filepath.Join(e.dir, "data"), "--unsafe-no-fsync",
+	cmd := exec.Command(program, append(e.flags(), "--data-dir", filepath.Join(e.dir, "data"), "--unsafe-no-fsync",
 		"--listen-client-urls", e.listen, "--advertise-client-urls", e.listen,
-		"--listen-peer-urls", e.peer, "--initial-advertise-peer-urls", e.peer, "--initial-cluster", "default="+e.peer,
-		"--watch-progress-notify-interval", progressInterval.String(), "--log-level", "error")
+		"--listen-peer-urls", e.peer, "--initial-advertise-peer-urls", e.advertise, "--name", e.name, "--initial-cluster", e.initial,
+		"--watch-progress-notify-interval", progressInterval.String(), "--log-level", "error")...)
 	if err := cmd.Start(); err != nil {
 		return err
 	}
+	e.process = cmd.Process
 	e.stop = func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	}
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{e.Endpoint}, Logger: zap.NewNop()})
+	return e.answers()
+}
+
+// flags are those of the settings.
+func (e *Etcd) flags() []string {
+	flags := []string{}
+	if e.joins {
+		flags = append(flags, "--initial-cluster-state", "existing")
+	}
+	if e.settings.CertFile != "" {
+		flags = append(flags, "--cert-file", e.settings.CertFile, "--key-file", e.settings.KeyFile)
+	}
+	if e.settings.ClientCAFile != "" {
+		flags = append(flags, "--trusted-ca-file", e.settings.ClientCAFile, "--client-cert-auth")
+	}
+	if e.settings.TokenTTL > 0 {
+		flags = append(flags, "--auth-token-ttl", strconv.Itoa(e.settings.TokenTTL))
+	}
+	return flags
+}
+
+// answers waits until etcd answers. With TLS or authentication a refusal is an answer too.
+func (e *Etcd) answers() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if e.settings.CertFile != "" {
+		return e.listens(ctx)
+	}
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{e.listen}, Logger: zap.NewNop()})
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
 	for {
 		_, err := c.Get(ctx, "ready")
-		if err == nil || errors.Is(err, rpctypes.ErrUserEmpty) { // with authentication a refusal is an answer too
+		if err == nil || errors.Is(err, rpctypes.ErrUserEmpty) {
 			return nil
 		}
 		if ctx.Err() != nil {
 			return err
 		}
+	}
+}
+
+// listens waits until somebody accepts connections.
+func (e *Etcd) listens(ctx context.Context) error {
+	_, addr, _ := strings.Cut(e.listen, "://")
+	for {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		if err == nil {
+			return conn.Close()
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
@@ -172,6 +262,23 @@ func (e *Etcd) Stop() {
 func (e *Etcd) Wipe(t testing.TB) {
 	t.Helper()
 	if err := os.RemoveAll(filepath.Join(e.dir, "data")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Save keeps a copy of the data of a stopped etcd, and Restore puts it back.
+func (e *Etcd) Save(t testing.TB) {
+	t.Helper()
+	if err := os.CopyFS(filepath.Join(e.dir, "saved"), os.DirFS(filepath.Join(e.dir, "data"))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Restore makes a stopped etcd start with the data that Save has kept, as after the restore of a backup.
+func (e *Etcd) Restore(t testing.TB) {
+	t.Helper()
+	e.Wipe(t)
+	if err := os.Rename(filepath.Join(e.dir, "saved"), filepath.Join(e.dir, "data")); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -48,6 +48,7 @@ func Run(t *testing.T, make Maker) {
 		{"pages of one user's host do nothing on another", betweenHosts},
 		{"tokens in addresses, by option", queryTokens},
 		{"another etcd cluster", otherCluster},
+		{"members of etcd that die or fall silent are left", deadMembers},
 		{"unix sockets", unixSockets},
 		{"real use is reported", activity},
 		{"activity waits for the control plane", activityWaits},

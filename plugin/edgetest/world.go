@@ -155,6 +155,18 @@ func (w *World) PutRoute(r *routes.Route) {
 	w.Put(routes.RouteKey(w.Prefix, r.Prefix), r)
 }
 
+// TryPutRoute writes a route while etcd may be in trouble.
+func (w *World) TryPutRoute(r *routes.Route) error {
+	value, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, err = w.Etcd.Client.Put(ctx, routes.RouteKey(w.Prefix, r.Prefix), string(value))
+	return err
+}
+
 // Claims are those of a fresh browser session of user; change them and sign them with Token.
 func Claims(user string) routes.Claims {
 	now := time.Now().Unix()

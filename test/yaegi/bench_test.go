@@ -1,7 +1,6 @@
 package yaegi
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"syscall"
@@ -16,6 +15,19 @@ func cpu() int64 {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return u.Utime.Nano() + u.Stime.Nano()
+}
+
+// compiled makes an edge for a benchmark that compares.
+func compiled(t testing.TB, o edgetest.Options) http.Handler {
+	t.Helper()
+	c := plugin.CreateConfig()
+	c.Etcd, c.Prefix, c.Hub = o.Etcd, o.Prefix, o.Hub
+	c.StatusPath, c.LogFields = o.StatusPath, o.LogFields
+	h, err := plugin.New(t.Context(), nil, c, t.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
 }
 
 // BenchmarkRequest is one GET of a signed-in browser to a running server, compiled and interpreted, with the server's own
@@ -35,16 +47,6 @@ func BenchmarkLogged(b *testing.B) {
 func BenchmarkStopped(b *testing.B) { benchmark(b, "/user/bob/api/kernels/0a1b2c3d?t=1", 424) }
 
 func benchmark(b *testing.B, target string, want int, change ...func(*edgetest.Options)) {
-	compiled := func(t testing.TB, o edgetest.Options) http.Handler {
-		c := plugin.CreateConfig()
-		c.Etcd, c.Prefix, c.Hub = o.Etcd, o.Prefix, o.Hub
-		c.StatusPath, c.LogFields = o.StatusPath, o.LogFields
-		h, err := plugin.New(context.Background(), nil, c, "bench")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return h
-	}
 	for name, make := range map[string]edgetest.Maker{"compiled": compiled, "interpreted": load(b).make} {
 		b.Run(name, func(b *testing.B) {
 			w := edgetest.NewWorld(b, edgetest.SharedEtcd(b))

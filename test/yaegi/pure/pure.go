@@ -14,17 +14,20 @@ import (
 func Path(prefixes []string, path string) string {
 	table := routes.NewTable()
 	for _, p := range prefixes {
-		table.Put(&routes.Route{Prefix: p})
+		table.Put(routes.RouteID(p), &routes.Record{Route: &routes.Route{Prefix: p}})
 	}
 	segments, slash, err := routes.Split(path)
 	out := fmt.Sprintf("%q %v %v", segments, slash, err)
-	r, below, err := table.Lookup(path)
-	if r != nil {
-		out += " " + r.Prefix
+	m, err := table.Lookup(path)
+	if m != nil {
+		out += fmt.Sprint(" ", m.ID, m.Slash, table.Holds(m), routes.PrefixOf(m.ID))
+	}
+	if m != nil && m.Record != nil {
+		out += " " + m.Record.Route.Prefix
 	}
 	key := routes.EscapeKey(path)
 	back, ok := routes.UnescapeKey(path)
-	return out + fmt.Sprintf(" %v %v %v %v %q %q %v", below, err, routes.CheckPrefix(path), routes.CleanSegment(strings.Trim(path, "/")), key, back, ok)
+	return out + fmt.Sprintf(" %v %v %v %q %q %v", err, routes.CheckPrefix(path), routes.CleanSegment(strings.Trim(path, "/")), key, back, ok)
 }
 
 // Verify describes what routes makes of a token.
