@@ -104,7 +104,7 @@ func startSecureEtcd(t *testing.T, a *authority) *edgetest.Etcd {
 	roots := x509.NewCertPool()
 	roots.AddCert(a.cert)
 	etcd.Client, err = clientv3.New(clientv3.Config{Endpoints: []string{etcd.Endpoint}, Logger: zap.NewNop(), DialTimeout: 5 * time.Second,
-		TLS: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}})
+		TLS: &tls.Config{ServerName: "127.0.0.1", RootCAs: roots, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -215,7 +215,7 @@ func metricsCount(t *testing.T, make Maker) {
 			_ = c.CloseNow()
 		}
 	}).URL))
-	w.Put(w.Prefix+routes.RoutesTree+"bad", "{")
+	w.Put(w.Prefix+routes.HubsTree+"bad", "{")
 	w.Put(routes.RevokedKey(w.Prefix, routes.RevokedSession, "gone"), routes.Revocation{Schema: 1})
 	w.Start(make, w.withStatus)
 	before := w.metrics()
@@ -259,7 +259,7 @@ func metricsCount(t *testing.T, make Maker) {
 	if after["edgehub_edge_table_age_seconds"] > 60 || after["edgehub_edge_table_revision"] < 1 {
 		t.Errorf("the table is %g s old at revision %g", after["edgehub_edge_table_age_seconds"], after["edgehub_edge_table_revision"])
 	}
-	w.Delete(w.Prefix + routes.RoutesTree + "bad")
+	w.Delete(w.Prefix + routes.HubsTree + "bad")
 	w.Put(routes.RevokedKey(w.Prefix, routes.RevokedSession, "session-alice"), routes.Revocation{Schema: 1})
 	w.Eventually("the socket is cut", func() bool {
 		m := w.metrics()
