@@ -158,11 +158,11 @@ func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 	if query != "" {
 		query = withoutToken(query)
 	}
-	if withToken && r.Method == http.MethodGet && navigates(r) {
+	if withToken && r.Method == http.MethodGet && navigates(r) && stillGood(s.state, p) {
 		enterWithToken(s, w, r, f, p, withQuery(path, query))
 		return
 	}
-	if !f.slash && (plainGet || r.Method == http.MethodHead) {
+	if !f.slash && (plainGet || r.Method == http.MethodHead) && stillGood(s.state, p) {
 		noteSent(r, http.StatusMovedPermanently)
 		addSlash(w, path, query)
 		return

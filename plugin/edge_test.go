@@ -3,6 +3,8 @@ package plugin
 import (
 	"context"
 	"flag"
+	"io"
+	"log"
 	"net/http"
 	"os"
 	"testing"
@@ -10,13 +12,21 @@ import (
 	"github.com/edgehub/edgehub/plugin/edgetest"
 )
 
+// logged is what the edge wrote into its log in all tests.
+var logged = &safeBuffer{}
+
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if err := flag.Set("test.parallel", "8"); err != nil { // they wait more than they compute
 		panic(err)
 	}
+	log.SetOutput(io.MultiWriter(os.Stderr, logged))
 	code := m.Run()
 	edgetest.StopSharedEtcd()
+	for _, secret := range edgetest.Leaked(logged.String()) {
+		log.Printf("the log of the edge shows the secret %q", secret)
+		code = 1
+	}
 	os.Exit(code)
 }
 

@@ -22,7 +22,7 @@ type fast struct {
 	visitors map[string]*visitor
 	byPrefix map[string]map[*visitor]bool // whose paths lead to this route
 	from     map[string][]string          // X-Forwarded-For by the address of the connection
-	learned  int                          // entries since everything was forgotten
+	learned  int                          // bytes since everything was forgotten
 
 	// Tables for serveFast, which never change. They are not package variables: Yaegi sets those in the order of the files.
 	harmless map[string]bool // request headers that need no look
@@ -35,8 +35,12 @@ type visitor struct {
 	paths map[string]*pass // guarded by fast.mu
 }
 
-// maxLearned bounds what is remembered; beyond it everything is learned anew.
-const maxLearned = 100000
+// Bounds of what is remembered. Beyond them everything is learned anew: paths and cookies may be long, and who may visit one
+// server can send any.
+const (
+	maxLearned = 64 << 20
+	entrySize  = 300 // bytes of an entry besides what comes from outside, about
+)
 
 func newFast() *fast {
 	f := &fast{harmless: make(map[string]bool), special: make(map[string]bool)}
@@ -94,7 +98,8 @@ func serveFast(s *shared, w http.ResponseWriter, r *http.Request) int {
 		return 0
 	}
 	// "%" and "k": the query may hold a token. Another header than the harmless ones is written, which the writer refuses.
-	if strings.ContainsAny(u.RawQuery, "%k") || h.WriteSubset(f.refusing, f.harmless) != nil {
+	// Of a client that names no agent, net/http would say that it is Go.
+	if strings.ContainsAny(u.RawQuery, "%k") || h.WriteSubset(f.refusing, f.harmless) != nil || len(h["User-Agent"]) == 0 {
 		return 0
 	}
 	if from == nil {
@@ -103,6 +108,7 @@ func serveFast(s *shared, w http.ResponseWriter, r *http.Request) int {
 	u.Scheme = "http"
 	u.Host = p.target.host
 	r.Body = nil
+	r.Close = false // a visitor's "Connection: close" is about the visitor's connection
 	for name, lines := range p.told {
 		h[name] = lines
 	}
@@ -158,7 +164,7 @@ func failFast(s *shared, w http.ResponseWriter, r *http.Request, p *pass, err er
 // here on a revocation ends it.
 func carryOn(s *shared, w http.ResponseWriter, r *http.Request, p *pass, resp *http.Response) {
 	defer resp.Body.Close()
-	v := &visit{pass: p, route: p.route, claims: p.who.claims, slash: true, cancel: closing(resp)}
+	v := &visit{pass: p, route: p.route, claims: p.who.claims, slash: true, cancel: closing(resp.Body)}
 	addLive(s.live, v)
 	defer removeLive(s.live, v)
 	if !stillGood(s.state, p) {
@@ -169,8 +175,8 @@ func carryOn(s *shared, w http.ResponseWriter, r *http.Request, p *pass, resp *h
 	sendAnswer(s, w, r, v, resp)
 }
 
-// closing ends what is left of an answer. The function is made here and not where it is used: Yaegi runs what a function has
-// deferred with the function's frame locked, and a function that was made in the frame waits for the same lock.
-func closing(resp *http.Response) context.CancelFunc {
-	return func() { resp.Body.Close() }
+// closing is what cancels a visit whose answer is under way. It is a function of its own: Yaegi waits for ever when something
+// deferred calls a function literal of the same call.
+func closing(body io.Closer) context.CancelFunc {
+	return func() { body.Close() }
 }

@@ -44,13 +44,17 @@ func filterCookies(h http.Header, v *visit) {
 	}
 }
 
+// controlChars are the characters at which browsers differ: some drop the cookie, others only what follows in its line.
+const controlChars = "\x00\x01\x02\x03\x04\x05\x06\x07\x08\x0a\x0b\x0c\x0d\x0e\x0f" +
+	"\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f\x7f"
+
 // ownCookie reports whether a Set-Cookie line stays within the route: not a name of the hub, no domain, and a path below
 // the prefix.
 func ownCookie(line string, v *visit) bool {
 	pair, attributes, _ := strings.Cut(line, ";")
 	name, _, ok := strings.Cut(pair, "=")
 	name = strings.Trim(name, " \t")
-	if !ok || !tokenChars(name) || hubCookie(name) {
+	if !ok || !tokenChars(name) || hubCookie(name) || strings.ContainsAny(line, controlChars) {
 		return false
 	}
 	hasPath := false

@@ -15,16 +15,17 @@ func (f *fast) comesFrom(remote string) []string {
 	from := h["X-Forwarded-For"]
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.count()
+	f.makeRoom(len(remote))
 	f.from[remote] = from
 	return from
 }
 
-// count makes room for one more entry. The caller holds the lock.
-func (f *fast) count() {
-	f.learned++
+// makeRoom counts one more entry with that many bytes from outside. The caller holds the lock.
+func (f *fast) makeRoom(size int) {
+	f.learned += size + entrySize
 	if f.learned > maxLearned {
-		f.clear()
+		f.dropAll()
+		f.learned = size + entrySize
 	}
 }
 
@@ -44,7 +45,11 @@ func (f *fast) learn(version int64, r *http.Request, p *pass) {
 		return
 	}
 	f.now = time.Now().Unix()
-	f.count()
+	size := len(r.URL.Path)
+	if f.visitors[key] == nil {
+		size += 2 * len(key) // the key, and what is told of it
+	}
+	f.makeRoom(size)
 	who := f.visitors[key]
 	if who == nil {
 		who = &visitor{paths: make(map[string]*pass)}
@@ -65,7 +70,8 @@ func fitsFast(r *http.Request, p *pass) bool {
 	h := r.Header
 	protos := len(h["X-Forwarded-Proto"])
 	return r.Method == http.MethodGet && r.URL.RawPath == "" && p.target.scheme == "http" && (r.TLS == nil || protos == 1) &&
-		len(h["Cookie"]) <= 1 && len(h["Authorization"]) <= 1 && protos <= 1 && len(h["Sec-Fetch-Site"]) <= 1 && !strings.Contains(h.Get("Accept"), "text/html")
+		len(h["Cookie"]) <= 1 && len(h["Authorization"]) <= 1 && protos <= 1 && len(h["Sec-Fetch-Site"]) <= 1 &&
+		!strings.Contains(h.Get("Accept"), "text/html")
 }
 
 // visitorKey is what serveFast knows a visitor by: the origin and all credentials. No header holds a line break.
@@ -94,7 +100,7 @@ func (f *fast) forget(c *change) {
 		return
 	}
 	for changed := range c.prefixes {
-		for prefix := changed; len(prefix) > 1; prefix = parent(prefix) {
+		for prefix := changed; len(prefix) > 1; prefix = parent(prefix) { // a bad record may have any key
 			for who := range f.byPrefix[prefix] {
 				who.drop()
 			}

@@ -3,6 +3,7 @@ package plugin
 import (
 	"bytes"
 	"context"
+	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
@@ -88,7 +89,7 @@ func (b *safeBuffer) String() string {
 func captureLog(t *testing.T) *safeBuffer {
 	b := &safeBuffer{}
 	old := log.Writer()
-	log.SetOutput(b)
+	log.SetOutput(io.MultiWriter(b, logged))
 	t.Cleanup(func() { log.SetOutput(old) })
 	return b
 }

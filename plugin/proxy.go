@@ -22,8 +22,9 @@ const (
 	bufferSize        = 32 << 10
 )
 
-// errSwitch says that a server switched the protocol without being asked to.
-var errSwitch = errors.New("the server switched the protocol without being asked to")
+// errStatus says that a server's last word had a status below 200: a switch of the protocol that nobody asked for, or garbage
+// like "HTTP/1.1 099", which net/http passes on and then panics about.
+var errStatus = errors.New("the server answered with a status that is no answer")
 
 // newCarrier is the transport to users' servers: HTTP/1.1 only, no proxy from the environment. It is used without
 // net/http/httputil.ReverseProxy: that would send "103 Early Hints" on past every filter, and under Yaegi each of its
@@ -64,8 +65,8 @@ func carryToServer(ctx context.Context, s *shared, w http.ResponseWriter, r *htt
 
 // sendAnswer gives the visitor what a server has answered.
 func sendAnswer(s *shared, w http.ResponseWriter, r *http.Request, v *visit, resp *http.Response) {
-	if resp.StatusCode == http.StatusSwitchingProtocols {
-		s.serverFailed(w, r, v, errSwitch)
+	if resp.StatusCode < http.StatusOK {
+		s.serverFailed(w, r, v, errStatus)
 		return
 	}
 	if s.noting {
@@ -188,8 +189,8 @@ func (s *shared) serveHub(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusSwitchingProtocols {
-		s.hubFailed(w, r, errSwitch)
+	if resp.StatusCode < http.StatusOK {
+		s.hubFailed(w, r, errStatus)
 		return
 	}
 	noted(r, decidedHub, "")

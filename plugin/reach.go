@@ -45,6 +45,7 @@ func (r *reach) dial(ctx context.Context, hostPort string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: dialTimeout}
 	err = fmt.Errorf("%s has no address", clip(host))
 	for _, ip := range ips {
+		ip = ip.Unmap() // "::ffff:127.0.0.1" is 127.0.0.1, also when it is compared with our own
 		to := net.JoinHostPort(ip.String(), port)
 		if r.own[to] || !r.allows(ip) {
 			err = errReach
@@ -69,9 +70,8 @@ func lookupIPs(ctx context.Context, host string) ([]netip.Addr, error) {
 	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
 
-// allows decides by the address in its plain form: "::ffff:169.254.169.254" is 169.254.169.254.
+// allows decides by an address in its plain form, without IPv4 in IPv6.
 func (r *reach) allows(ip netip.Addr) bool {
-	ip = ip.Unmap()
 	if ip.IsUnspecified() || ip.IsMulticast() || ip.IsLinkLocalUnicast() || ip.Zone() != "" {
 		return false
 	}

@@ -166,7 +166,7 @@ func askUpgrade(server net.Conn, out *http.Request) (*bufio.Reader, *http.Respon
 // switchedTo refuses a switch to anything but a WebSocket.
 func switchedTo(resp *http.Response) error {
 	if resp.StatusCode == http.StatusSwitchingProtocols && !strings.EqualFold(resp.Header.Get("Upgrade"), "websocket") {
-		return errSwitch
+		return errStatus
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,15 +32,15 @@ type authority struct {
 
 func newAuthority(t *testing.T) *authority {
 	a := &authority{}
-	a.cert, a.key = sign(t, nil, time.Now().Add(time.Hour))
+	a.cert, a.key = issue(t, nil, time.Now().Add(time.Hour))
 	a.file = writePEM(t, "CERTIFICATE", a.cert.Raw)
 	return a
 }
 
 // pair makes a certificate for this machine without a common name, which etcd's gateway would refuse, and its key.
-func (a *authority) pair(t *testing.T, end time.Time) (certFile, keyFile string) {
+func (a *authority) pair(t *testing.T, end time.Time, at ...net.IP) (certFile, keyFile string) {
 	t.Helper()
-	cert, key := sign(t, a, end)
+	cert, key := issue(t, a, end, at...)
 	text, err := x509.MarshalECPrivateKey(key)
 	if err != nil {
 		t.Fatal(err)
@@ -47,14 +48,14 @@ func (a *authority) pair(t *testing.T, end time.Time) (certFile, keyFile string)
 	return writePEM(t, "CERTIFICATE", cert.Raw), writePEM(t, "EC PRIVATE KEY", text)
 }
 
-func sign(t *testing.T, by *authority, end time.Time) (*x509.Certificate, *ecdsa.PrivateKey) {
+func issue(t *testing.T, by *authority, end time.Time, at ...net.IP) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: end,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+		IPAddresses: append(at, net.IPv4(127, 0, 0, 1)), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
 	parent, signer := c, key
 	if by == nil {
 		c.Subject, c.IsCA, c.BasicConstraintsValid, c.KeyUsage = pkix.Name{CommonName: "test"}, true, true, x509.KeyUsageCertSign
@@ -95,8 +96,9 @@ func copyFile(t *testing.T, from, to string) {
 // startSecureEtcd starts an etcd that asks its clients for certificates of the authority.
 func startSecureEtcd(t *testing.T, a *authority) *edgetest.Etcd {
 	t.Helper()
-	cert, key := a.pair(t, time.Now().Add(time.Hour))
-	etcd := edgetest.StartEtcdWith(t, edgetest.Settings{CertFile: cert, KeyFile: key, ClientCAFile: a.file})
+	addr := netip.MustParseAddrPort(edgetest.FreeAddr(t))
+	cert, key := a.pair(t, time.Now().Add(time.Hour), addr.Addr().AsSlice())
+	etcd := edgetest.StartEtcdWith(t, edgetest.Settings{Addr: addr.String(), CertFile: cert, KeyFile: key, ClientCAFile: a.file})
 	pair, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +106,7 @@ func startSecureEtcd(t *testing.T, a *authority) *edgetest.Etcd {
 	roots := x509.NewCertPool()
 	roots.AddCert(a.cert)
 	etcd.Client, err = clientv3.New(clientv3.Config{Endpoints: []string{etcd.Endpoint}, Logger: zap.NewNop(), DialTimeout: 5 * time.Second,
-		TLS: &tls.Config{ServerName: "127.0.0.1", RootCAs: roots, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}})
+		TLS: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,6 +45,7 @@ type Etcd struct {
 
 // Settings are what some tests need of an etcd.
 type Settings struct {
+	Addr              string // host:port to listen at; empty for any free one
 	CertFile, KeyFile string // for https
 	ClientCAFile      string // clients must show a certificate of this authority
 	TokenTTL          int    // seconds
@@ -79,6 +80,10 @@ func startEtcd(t testing.TB, unix bool, settings Settings) *Etcd {
 		e.Endpoint = e.listen
 	}
 	e.settings = settings
+	if settings.Addr != "" {
+		e.listen = "http://" + settings.Addr
+		e.Endpoint = e.listen
+	}
 	if settings.CertFile != "" {
 		e.listen = "https" + strings.TrimPrefix(e.listen, "http")
 		e.Endpoint = e.listen

@@ -181,6 +181,7 @@ func (w *World) Token(c routes.Claims) string {
 	if err != nil {
 		w.T.Fatal(err)
 	}
+	Keep(token)
 	return token
 }
 
@@ -415,6 +416,8 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			status = http.StatusOK
 		}
 	}
+	Keep(in.Token)
+	Keep(in.Code)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]any{"edge_token": token, "expires_in": 3600, "next": next})

@@ -181,7 +181,12 @@ func startTraefik(t testing.TB, program string, o edgetest.Options) *traefik {
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		if text, err := os.ReadFile(out.Name()); err == nil && t.Failed() {
+		text, err := os.ReadFile(out.Name())
+		if err != nil {
+			t.Error(err)
+		}
+		_, _ = logged.Write(text)
+		if t.Failed() {
 			t.Logf("Traefik's log:\n%s", text)
 		}
 	})

@@ -3,6 +3,7 @@ package yaegi
 import (
 	"context"
 	"io"
+	"log"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -22,7 +23,7 @@ type loaded struct {
 	createConfig, create reflect.Value
 }
 
-func load(t testing.TB) *loaded { t.Helper(); return loadWithLog(t, os.Stderr) }
+func load(t testing.TB) *loaded { t.Helper(); return loadWithLog(t, io.MultiWriter(os.Stderr, logged)) }
 
 // loadWithLog is load for a plugin whose log goes to out.
 func loadWithLog(t testing.TB, out io.Writer) *loaded {
@@ -93,9 +94,16 @@ func (l *loaded) make(t testing.TB, o edgetest.Options) http.Handler {
 	return h
 }
 
+// logged is what interpreted edges and Traefik wrote into their logs in all tests.
+var logged = &safeBuffer{}
+
 func TestMain(m *testing.M) {
 	code := m.Run()
 	edgetest.StopSharedEtcd()
+	for _, secret := range edgetest.Leaked(logged.String()) {
+		log.Printf("the log shows the secret %q", secret)
+		code = 1
+	}
 	os.Exit(code)
 }
 
