@@ -156,18 +156,20 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	if err := c.bootstrap(ctx, accounts); err != nil {
 		return nil, err
 	}
+	hosts := c.opts.hosts()
 	servers := spawn.New(spawn.Options{
 		Store: st, Tokens: tokens, Spawner: c.spawner, Log: c.log, Replica: c.id, HubID: signing.HubID(),
-		APIURL: c.opts.APIURL, PublicURL: c.opts.PublicURL, StartTimeout: c.opts.StartTimeout, ReadyTimeout: c.opts.ReadyTimeout,
+		APIURL: c.opts.APIURL, PublicURL: c.opts.PublicURL, Hosts: hosts, StartTimeout: c.opts.StartTimeout, ReadyTimeout: c.opts.ReadyTimeout,
 		HoldStart: c.opts.HoldStart,
 	})
 	xsrf := web.XSRF{MAC: signing.MAC}
-	html, err := pages.New(pages.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Version: c.opts.Version})
+	html, err := pages.New(pages.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Version: c.opts.Version,
+		Hosts: hosts})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	rest := api.New(api.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log})
+	rest := api.New(api.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Hosts: hosts})
 	mux.Handle("/hub/api", rest)
 	mux.Handle("/hub/api/", rest)
 	mux.Handle("/", html)

@@ -27,6 +27,8 @@ type Options struct {
 	URL      string
 	// PublicURL is the hub as browsers see it, empty if it is not known.
 	PublicURL string
+	// UserDomain is the domain below which every user has a host, JupyterHub's subdomain_host; empty for one origin for all.
+	UserDomain string
 	// APIURL is where servers reach the hub's API, empty for PublicURL + "hub/api".
 	APIURL string
 	// Admin is the administrator to create on a new hub, with the password that AdminPassword returns.
@@ -54,6 +56,9 @@ func (o *Options) validate() error {
 		return err
 	}
 	if err := CheckPublicURL(o.PublicURL); err != nil {
+		return err
+	}
+	if err := CheckUserDomain(o.PublicURL, o.UserDomain); err != nil {
 		return err
 	}
 	if h := o.HoldStart; h < 0 || h > MaxHoldStart || h%time.Second != 0 {
@@ -85,6 +90,32 @@ func CheckEtcd(endpoints []string) error {
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "unix" || u.Scheme != "unix" && u.Host == "" {
 			return hub.Errorf(hub.Invalid, "%q is not an etcd endpoint. Write http://HOST:2379, https://HOST:2379 or unix:///PATH.", e)
 		}
+	}
+	return nil
+}
+
+// hosts are the hub's hosts if every user has one, else nil.
+func (o *Options) hosts() *routes.Hosts {
+	if o.UserDomain == "" {
+		return nil
+	}
+	h, err := routes.NewHosts(o.PublicURL, o.UserDomain)
+	if err != nil {
+		panic(err) // validate has checked it
+	}
+	return h
+}
+
+// CheckUserDomain refuses what is neither empty nor a domain for users' hosts beside the hub at public.
+func CheckUserDomain(public, domain string) error {
+	if domain == "" {
+		return nil
+	}
+	if public == "" {
+		return hub.Errorf(hub.Invalid, "With hosts of users the hub's own must be known. Set --public-url.")
+	}
+	if _, err := routes.NewHosts(public, domain); err != nil {
+		return hub.Errorf(hub.Invalid, "%q is not a domain for users' hosts. Write one like hub.example.org, without a port, that the hub's own host is not below.", domain)
 	}
 	return nil
 }

@@ -54,6 +54,11 @@ func answerJSON(w http.ResponseWriter, status int, body any) {
 	_, _ = w.Write(text)
 }
 
+// answerAmbiguous refuses a request of which nobody can tell who sent it.
+func answerAmbiguous(w http.ResponseWriter, r *http.Request) {
+	answer(w, r, http.StatusBadRequest, "invalid", "The request carries more than one credential of the same kind. Deleting this site's cookies helps.")
+}
+
 // notReady answers while the edge cannot decide anything.
 func notReady(w http.ResponseWriter, r *http.Request, why string) {
 	noted(r, decidedError, "not_ready")

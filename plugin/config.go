@@ -28,6 +28,12 @@ type Config struct {
 	Hub []string `json:"hub,omitempty" yaml:"hub,omitempty"`
 	// PublicURL is the origin as browsers see it: https://hub.example.org. Empty: taken from each request.
 	PublicURL string `json:"publicURL,omitempty" yaml:"publicURL,omitempty"`
+	// UserDomain gives every user a host of their own below it: hub.example.org for alice.hub.example.org. It needs
+	// PublicURL, whose scheme and port all hosts have, and the hub's option of the same name. Empty: one origin for all.
+	UserDomain string `json:"userDomain,omitempty" yaml:"userDomain,omitempty"`
+	// APIHosts lists further hosts, with the port if it is not the scheme's own, at which programs reach the hub's API and
+	// nothing else: 10.0.0.7:8000. With PublicURL, requests to any other host are refused.
+	APIHosts []string `json:"apiHosts,omitempty" yaml:"apiHosts,omitempty"`
 	// EtcdUsername is the etcd user to read as; it needs to read <prefix>edge/ only. Empty: no authentication.
 	EtcdUsername string `json:"etcdUsername,omitempty" yaml:"etcdUsername,omitempty"`
 	// EtcdPasswordFile is the file with that user's password. A line break at its end is ignored.
@@ -40,6 +46,10 @@ type Config struct {
 	// StoppedStatus is what programs get at the address of a server that does not run: 424, or 503 as before JupyterHub
 	// 2.0. Default: 424.
 	StoppedStatus int `json:"stoppedStatus,omitempty" yaml:"stoppedStatus,omitempty"`
+	// QueryTokens makes ?token= in an address a credential, like a token in a header. Addresses end up in histories and logs,
+	// so that a page that is opened with one is replaced by its address without it. Default: tokens in addresses are removed
+	// and count for nothing.
+	QueryTokens bool `json:"queryTokens,omitempty" yaml:"queryTokens,omitempty"`
 	// ActivityInterval is how often the edge tells the control plane which servers are in use: 60s, 5m. "0": never.
 	ActivityInterval string `json:"activityInterval,omitempty" yaml:"activityInterval,omitempty"`
 	// LogFields sets X-Edgehub-User, -Server, -Decision and -Reason on each request for Traefik's access log. Nobody else
@@ -69,6 +79,8 @@ type settings struct {
 	hub          []*address
 	publicScheme string // empty: taken from each request
 	publicHost   string
+	hosts        *routes.Hosts   // nil without hosts of users
+	apiHosts     map[string]bool // in normal form
 	username     string
 	passwordFile string
 	caFile       string
@@ -77,6 +89,7 @@ type settings struct {
 	targets      []netip.Prefix
 
 	stoppedStatus int
+	queryTokens   bool
 
 	// activityEvery is how often activity is reported, zero for never.
 	activityEvery time.Duration
@@ -114,6 +127,7 @@ func (c *Config) check() (*settings, error) {
 		username:     c.EtcdUsername,
 		passwordFile: c.EtcdPasswordFile,
 		caFile:       c.EtcdCAFile,
+		queryTokens:  c.QueryTokens,
 		certFile:     c.EtcdCertFile,
 		keyFile:      c.EtcdKeyFile,
 
@@ -150,15 +164,39 @@ func (c *Config) check() (*settings, error) {
 	if (s.certFile == "") != (s.keyFile == "") {
 		return nil, errors.New("options etcdCertFile and etcdKeyFile: one needs the other")
 	}
-	if c.PublicURL != "" {
-		u, err := url.Parse(c.PublicURL)
-		if err != nil || routes.CheckTarget(c.PublicURL) != nil {
-			return nil, fmt.Errorf("option publicURL: %s is not an origin like https://hub.example.org", clip(c.PublicURL))
-		}
-		s.publicScheme = u.Scheme
-		s.publicHost = normalHost(u.Scheme, u.Host)
+	if err = c.checkHosts(s); err != nil {
+		return nil, err
 	}
 	return s, nil
+}
+
+// checkHosts reads the options about the hosts that browsers and programs use.
+func (c *Config) checkHosts(s *settings) error {
+	if c.PublicURL == "" {
+		if c.UserDomain != "" || len(c.APIHosts) > 0 {
+			return errors.New("option publicURL: needed with userDomain and with apiHosts")
+		}
+		return nil
+	}
+	u, err := url.Parse(c.PublicURL)
+	if err != nil || routes.CheckTarget(c.PublicURL) != nil {
+		return fmt.Errorf("option publicURL: %s is not an origin like https://hub.example.org", clip(c.PublicURL))
+	}
+	s.publicScheme = u.Scheme
+	s.publicHost = routes.NormalHost(u.Scheme, u.Host)
+	if c.UserDomain != "" {
+		if s.hosts, err = routes.NewHosts(c.PublicURL, c.UserDomain); err != nil {
+			return fmt.Errorf("option userDomain: %s is not a domain like hub.example.org that the hub's own host is not below", clip(c.UserDomain))
+		}
+	}
+	s.apiHosts = make(map[string]bool)
+	for _, host := range c.APIHosts {
+		if host == "" || strings.ContainsAny(host, "/@?# ") {
+			return fmt.Errorf("option apiHosts: %s is not a host like 10.0.0.7:8000", clip(host))
+		}
+		s.apiHosts[routes.NormalHost(u.Scheme, host)] = true
+	}
+	return nil
 }
 
 func checkStoppedStatus(status int) (int, error) {
@@ -226,13 +264,4 @@ func parseAddress(raw string) (*address, error) {
 		}
 	}
 	return &address{scheme: u.Scheme, host: net.JoinHostPort(u.Hostname(), port), name: u.Hostname()}, nil
-}
-
-// normalHost is host as browsers write it in an origin: lower case, without the scheme's own port.
-func normalHost(scheme, host string) string {
-	host = strings.ToLower(host)
-	if scheme == "https" {
-		return strings.TrimSuffix(host, ":443")
-	}
-	return strings.TrimSuffix(host, ":80")
 }

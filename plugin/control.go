@@ -124,20 +124,37 @@ func dialHub(ctx context.Context, a *address) (net.Conn, error) {
 	return secure, nil
 }
 
-// edgeToken posts a token to the control plane and returns the edge token that it answers, with the HTTP status; the
-// status is 0 if there was no answer.
+// edgeToken gives the control plane a token for an edge token; see call.
 func (c *control) edgeToken(path, token string) (string, int) {
-	answer := &struct {
-		EdgeToken string `json:"edge_token"`
-	}{}
-	status := c.post(context.Background(), path, map[string]string{"token": token}, answer)
+	answer, status := c.call(path, map[string]string{"token": token})
+	return answer.EdgeToken, status
+}
+
+// redeem gives the code of a sign-in on a user's host for an edge token, and the address that the visitor wanted. Both are
+// empty if there is none.
+func (c *control) redeem(code, host, state string) (token, next string) {
+	answer, _ := c.call("/hub/api/edge/redeem", map[string]string{"code": code, "host": host, "state": state})
+	return answer.EdgeToken, answer.Next
+}
+
+// edgeAnswer is what the control plane says to an edge.
+type edgeAnswer struct {
+	EdgeToken string `json:"edge_token"`
+	Next      string `json:"next"`
+}
+
+// call asks the control plane for an edge token and returns its answer with the HTTP status: an empty answer if that is not
+// 200, and status 0 if there was none.
+func (c *control) call(path string, question map[string]string) (*edgeAnswer, int) {
+	answer := &edgeAnswer{}
+	status := c.post(context.Background(), path, question, answer)
 	if status != http.StatusOK {
-		return "", status
+		return &edgeAnswer{}, status
 	}
 	if answer.EdgeToken == "" {
-		return "", 0
+		return &edgeAnswer{}, 0
 	}
-	return answer.EdgeToken, http.StatusOK
+	return answer, status
 }
 
 // post sends body to the control plane as JSON, reads what it answers into answer unless that is nil, and returns the HTTP

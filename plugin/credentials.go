@@ -14,6 +14,14 @@ const (
 	plainCookie  = "edgehub"
 )
 
+// cookieName is the name of the edge's cookie.
+func cookieName(secure bool) string {
+	if secure {
+		return secureCookie
+	}
+	return plainCookie
+}
+
 // Outcomes of identify. nobody is also "nothing is wrong" of the functions that only read a header.
 const (
 	nobody      = iota // no credential, or none that is valid
@@ -32,29 +40,28 @@ type identity struct {
 
 // identify finds the bearer of a request. A header counts before a cookie, as in JupyterHub; a header that is not valid
 // does not spoil a valid cookie, because programs behind the edge send tokens of their own from the visitor's browser.
-func identify(s *shared, r *http.Request, f *found, secure bool, now int64) (*identity, int) {
+//
+// bound is the host that an edge token must be bound to.
+func identify(s *shared, r *http.Request, f *found, secure bool, bound string, now int64) (*identity, int) {
 	token, problem := headerToken(r)
 	if problem != nobody {
 		return nil, problem
 	}
-	name := plainCookie
-	if secure {
-		name = secureCookie
-	}
+	name := cookieName(secure)
 	cookie, problem := cookieValue(r.Header["Cookie"], name)
 	if problem != nobody {
 		return nil, problem
 	}
 	outcome := nobody
 	if token != "" && !ofServer(token, f.route) {
-		claims, problem := headerClaims(s, token, f, now)
+		claims, problem := headerClaims(s, token, f, bound, now)
 		if problem == somebody {
 			return &identity{claims: claims}, somebody
 		}
 		outcome = problem
 	}
 	if cookie != "" {
-		if claims := verify(s, cookie, f, now); claims != nil {
+		if claims := verify(s, cookie, f, bound, now); claims != nil {
 			return &identity{claims: claims, cookie: name, token: cookie}, somebody
 		}
 	}
@@ -106,9 +113,9 @@ func cookieValue(headers []string, name string) (string, int) {
 }
 
 // headerClaims says who bears a token from a header: an edge token, or an API token that the control plane exchanges.
-func headerClaims(s *shared, token string, f *found, now int64) (*routes.Claims, int) {
+func headerClaims(s *shared, token string, f *found, bound string, now int64) (*routes.Claims, int) {
 	if routes.IsEdgeToken(token) {
-		if claims := verify(s, token, f, now); claims != nil {
+		if claims := verify(s, token, f, bound, now); claims != nil {
 			return claims, somebody
 		}
 		return nil, nobody
@@ -127,10 +134,10 @@ func apiTokenShape(token string) bool {
 	return strings.Trim(token, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.~+/=") == ""
 }
 
-// verify returns the claims of an edge token that is valid and not revoked, or nil.
-func verify(s *shared, token string, f *found, now int64) *routes.Claims {
+// verify returns the claims of an edge token that is valid on the host that it came to, and not revoked, or nil.
+func verify(s *shared, token string, f *found, bound string, now int64) *routes.Claims {
 	claims := s.verdicts.check(token, f.keys, f.keyGen, now)
-	if claims == nil || revoked(s.state, claims) != notRevoked {
+	if claims == nil || claims.Host != bound || revoked(s.state, claims) != notRevoked {
 		return nil
 	}
 	return claims

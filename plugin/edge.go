@@ -86,6 +86,10 @@ func serve(s *shared, w http.ResponseWriter, r *http.Request, again bool) {
 	version := s.fast.at()
 	path := r.URL.EscapedPath()
 	f, err := find(s.state, path)
+	if s.set.publicHost != "" && (s.set.hosts != nil || r.Host != s.set.publicHost) && f.ready && err == nil && r.Host != "" &&
+		misplaced(s, w, r, path, f) {
+		return
+	}
 	if err != nil || f.route == nil || r.Host == "" || r.Method == http.MethodConnect || r.Method == http.MethodTrace {
 		serveOther(s, w, r, path, f, err)
 		return
@@ -127,6 +131,15 @@ func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 		dropOtherUpgrade(r)
 		upgrade = upgrades(r)
 	}
+	withToken := false
+	if s.set.queryTokens && r.URL.RawQuery != "" && f.route.Auth != routes.AuthNone {
+		ok := true
+		if withToken, ok = takeToken(r, f.route); !ok {
+			noted(r, decidedRefuse, "credentials")
+			answerAmbiguous(w, r)
+			return
+		}
+	}
 	now := time.Now().Unix()
 	p := passOf(s, w, r, f, now)
 	if p == nil {
@@ -136,7 +149,7 @@ func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 		noteVisit(r, p)
 	}
 	plainGet := r.Method == http.MethodGet && !upgrade
-	if p.who.cookie != "" && !plainGet && !sameOrigin(r, p.scheme, p.host) {
+	if p.who.cookie != "" && (!plainGet && !sameOrigin(r, p.scheme, p.host) || intrudes(s.set, r)) {
 		noted(r, decidedRefuse, "other_site")
 		answer(w, r, http.StatusForbidden, "forbidden", "This request comes from another site.")
 		return
@@ -144,6 +157,10 @@ func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 	query := r.URL.RawQuery
 	if query != "" {
 		query = withoutToken(query)
+	}
+	if withToken && r.Method == http.MethodGet && navigates(r) && stillGood(s.state, p) {
+		enterWithToken(s, w, r, f, p, withQuery(path, query))
+		return
 	}
 	if !f.slash && (plainGet || r.Method == http.MethodHead) && stillGood(s.state, p) {
 		noteSent(r, http.StatusMovedPermanently)
@@ -170,7 +187,8 @@ func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 		relay(ctx, s, w, r, v)
 		return
 	}
-	if f.slash {
+	// A page may be opened from outside where a picture may not, and fast does not tell them apart.
+	if f.slash && !fromOutside(s.set, r) {
 		s.fast.learn(version, r, p)
 	}
 	carryToServer(ctx, s, w, r, v)
@@ -221,17 +239,19 @@ func (s *shared) serveVisitor(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// signIn answers a request without a valid credential: a person is sent to the login page, a program gets JSON.
-func signIn(w http.ResponseWriter, r *http.Request, next string) {
+// signIn answers a request without a valid credential: a person is sent to the login page, from a user's host in the way
+// that comes back there, and a program gets JSON.
+func signIn(s *shared, w http.ResponseWriter, r *http.Request, host, next string) {
 	if !navigates(r) {
 		noteSent(r, http.StatusForbidden)
 		answerJSON(w, http.StatusForbidden, problemBody(http.StatusForbidden, "unauthenticated", "Missing or invalid credentials."))
 		return
 	}
-	noteSent(r, http.StatusFound)
-	ownHeaders(w.Header())
-	w.Header().Set("Location", "/hub/login?next="+url.QueryEscape(next))
-	w.WriteHeader(http.StatusFound)
+	if boundTo(s.set, host) != "" {
+		startVisit(s, w, r, host, next)
+		return
+	}
+	sendTo(w, r, "/hub/login?next="+url.QueryEscape(next))
 }
 
 func withQuery(path, query string) string {
@@ -242,7 +262,7 @@ func withQuery(path, query string) string {
 }
 
 // withoutToken takes the parameter "token" out of a raw query and leaves the rest byte for byte. Tokens in addresses end
-// up in logs and histories, so the edge neither reads nor forwards them.
+// up in logs and histories, so the edge never forwards them, and reads them only by option (see takeToken).
 func withoutToken(query string) string {
 	if query == "" || !strings.Contains(query, "tok") && !strings.Contains(query, "%") {
 		return query
@@ -253,11 +273,17 @@ func withoutToken(query string) string {
 func dropToken(query string) string {
 	kept := make([]string, 0, 8)
 	for _, pair := range strings.Split(query, "&") {
-		name, _, _ := strings.Cut(pair, "=")
-		if plain, err := url.QueryUnescape(name); err == nil && plain == "token" {
+		if isToken(pair) {
 			continue
 		}
 		kept = append(kept, pair)
 	}
 	return strings.Join(kept, "&")
+}
+
+// isToken reports whether a parameter of a raw query is named "token".
+func isToken(pair string) bool {
+	name, _, _ := strings.Cut(pair, "=")
+	plain, err := url.QueryUnescape(name)
+	return err == nil && plain == "token"
 }

@@ -83,7 +83,7 @@ func serveFast(s *shared, w http.ResponseWriter, r *http.Request) int {
 	u := r.URL
 	f := s.fast
 	key := strings.Join([]string{
-		r.Method, r.Host, h.Get("X-Forwarded-Proto"), u.RawPath, strings.Join(h["Authorization"], "\n"), strings.Join(h["Cookie"], "\n"),
+		r.Method, r.Host, h.Get("X-Forwarded-Proto"), h.Get("Sec-Fetch-Site"), u.RawPath, strings.Join(h["Authorization"], "\n"), strings.Join(h["Cookie"], "\n"),
 	}, "\n")
 	f.mu.Lock()
 	who := f.visitors[key]

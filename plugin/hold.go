@@ -57,13 +57,10 @@ func awaitRoute(s *shared, r *http.Request, path string, f *found) (*found, bool
 // the request may do is decided when there is a route.
 func waiterOf(s *shared, r *http.Request, f *found, now int64) *routes.Claims {
 	scheme, host := originOf(s.set, r)
-	name := plainCookie
-	if scheme == "https" {
-		name = secureCookie
-	}
-	cookie, problem := cookieValue(r.Header["Cookie"], name)
-	if problem == nobody && cookie != "" && sameOrigin(r, scheme, host) {
-		if c := verify(s, cookie, f, now); c != nil && routes.AllowsWaiting(f.starting, c) {
+	bound := boundTo(s.set, host)
+	cookie, problem := cookieValue(r.Header["Cookie"], cookieName(scheme == "https"))
+	if problem == nobody && cookie != "" && sameOrigin(r, scheme, host) && !intrudes(s.set, r) {
+		if c := verify(s, cookie, f, bound, now); c != nil && routes.AllowsWaiting(f.starting, c) {
 			return c
 		}
 	}
@@ -71,7 +68,7 @@ func waiterOf(s *shared, r *http.Request, f *found, now int64) *routes.Claims {
 	if problem != nobody || token == "" || routes.IsTicket(token) {
 		return nil
 	}
-	c, problem := headerClaims(s, token, f, now)
+	c, problem := headerClaims(s, token, f, bound, now)
 	if problem != somebody || !routes.AllowsWaiting(f.starting, c) {
 		return nil
 	}

@@ -70,14 +70,16 @@ func fitsFast(r *http.Request, p *pass) bool {
 	h := r.Header
 	protos := len(h["X-Forwarded-Proto"])
 	return r.Method == http.MethodGet && r.URL.RawPath == "" && p.target.scheme == "http" && (r.TLS == nil || protos == 1) &&
-		len(h["Cookie"]) <= 1 && len(h["Authorization"]) <= 1 && protos <= 1 && !strings.Contains(h.Get("Accept"), "text/html")
+		len(h["Cookie"]) <= 1 && len(h["Authorization"]) <= 1 && protos <= 1 && len(h["Sec-Fetch-Site"]) <= 1 &&
+		!strings.Contains(h.Get("Accept"), "text/html")
 }
 
 // visitorKey is what serveFast knows a visitor by: the origin and all credentials. No header holds a line break.
 func visitorKey(r *http.Request) string {
 	h := r.Header
 	return strings.Join([]string{
-		r.Method, r.Host, h.Get("X-Forwarded-Proto"), r.URL.RawPath, strings.Join(h["Authorization"], "\n"), strings.Join(h["Cookie"], "\n"),
+		r.Method, r.Host, h.Get("X-Forwarded-Proto"), h.Get("Sec-Fetch-Site"), r.URL.RawPath,
+		strings.Join(h["Authorization"], "\n"), strings.Join(h["Cookie"], "\n"),
 	}, "\n")
 }
 

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/edgehub/edgehub/routes"
 )
 
 // originOf is the scheme and host of the request as the browser sees them. Without a configured public URL they come from
@@ -11,7 +13,14 @@ import (
 // chooses the other cookie name for itself.
 func originOf(set *settings, r *http.Request) (scheme, host string) {
 	if set.publicScheme != "" {
-		return set.publicScheme, set.publicHost
+		scheme = set.publicScheme
+		if set.hosts != nil {
+			host = routes.NormalHost(scheme, r.Host)
+		}
+		if host == "" || !set.hosts.IsUsers(host) {
+			host = set.publicHost
+		}
+		return scheme, host
 	}
 	scheme = "http"
 	if forwarded := r.Header["X-Forwarded-Proto"]; len(forwarded) > 0 {
@@ -21,7 +30,8 @@ func originOf(set *settings, r *http.Request) (scheme, host string) {
 	} else if r.TLS != nil {
 		scheme = "https"
 	}
-	return scheme, normalHost(scheme, r.Host)
+	host = routes.NormalHost(scheme, r.Host)
+	return scheme, host
 }
 
 // sameOrigin decides whether a request that a cookie authenticates was sent by a page of this origin. Programs behind the
@@ -53,7 +63,7 @@ func sameOrigin(r *http.Request, scheme, host string) bool {
 
 func refererIs(referer, scheme, host string) bool {
 	u, err := url.Parse(referer)
-	return err == nil && u.Scheme == scheme && normalHost(scheme, u.Host) == host
+	return err == nil && u.Scheme == scheme && routes.NormalHost(scheme, u.Host) == host
 }
 
 // upgrades reports whether the request asks for a WebSocket.

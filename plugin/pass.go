@@ -80,7 +80,7 @@ func newPass(s *shared, w http.ResponseWriter, r *http.Request, f *found, key st
 	p := &pass{route: f.route, keyGen: f.keyGen, who: &identity{}}
 	p.scheme, p.host = originOf(s.set, r)
 	if f.route.Auth != routes.AuthNone {
-		p.who = admit(s, w, r, f, p.scheme == "https", now)
+		p.who = admit(s, w, r, f, p, now)
 		if p.who == nil {
 			return nil
 		}
@@ -140,8 +140,9 @@ func recheck(s *state, p *pass) bool {
 }
 
 // admit decides who the bearer of a request is and whether they may visit the route, and answers and returns nil if not.
-func admit(s *shared, w http.ResponseWriter, r *http.Request, f *found, secure bool, now int64) *identity {
-	who, problem := identify(s, r, f, secure, now)
+func admit(s *shared, w http.ResponseWriter, r *http.Request, f *found, p *pass, now int64) *identity {
+	secure, bound := p.scheme == "https", boundTo(s.set, p.host)
+	who, problem := identify(s, r, f, secure, bound, now)
 	if problem == somebody && routes.Allows(f.route, who.claims) {
 		return who
 	}
@@ -150,7 +151,7 @@ func admit(s *shared, w http.ResponseWriter, r *http.Request, f *found, secure b
 	case somebody:
 		answer(w, r, http.StatusForbidden, "forbidden", "You do not have access to this server.")
 	case ambiguous:
-		answer(w, r, http.StatusBadRequest, "invalid", "The request carries more than one credential of the same kind. Deleting this site's cookies helps.")
+		answerAmbiguous(w, r)
 	case unavailable:
 		w.Header().Set("Retry-After", "5")
 		answer(w, r, http.StatusServiceUnavailable, "unavailable", "This token cannot be checked at the moment. Try again soon.")
@@ -158,7 +159,7 @@ func admit(s *shared, w http.ResponseWriter, r *http.Request, f *found, secure b
 		w.Header().Set("Retry-After", "2")
 		answer(w, r, http.StatusTooManyRequests, "exhausted", "Too many unknown tokens. Try again soon.")
 	default:
-		signIn(w, r, withQuery(r.URL.EscapedPath(), withoutToken(r.URL.RawQuery)))
+		signIn(s, w, r, p.host, withQuery(r.URL.EscapedPath(), withoutToken(r.URL.RawQuery)))
 	}
 	return nil
 }

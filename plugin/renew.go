@@ -20,8 +20,8 @@ const (
 // the call runs in the background, and a later answer to the old token carries the new one as a cookie.
 type renewal struct {
 	shared *shared
-	fresh  *cache // session -> *renewed
-	tried  *cache // session -> true, while no new attempt may start
+	fresh  *cache // session and host -> *renewed
+	tried  *cache // session and host -> true, while no new attempt may start
 
 	mu      sync.Mutex
 	running int
@@ -47,23 +47,30 @@ func renewalDue(who *identity) int64 {
 // refresh is for a token whose renewal is due. It returns the Set-Cookie header for a visitor whose session has a newer token, or starts a renewal and returns "".
 func (n *renewal) refresh(who *identity, now int64) string {
 	c := who.claims
-	if f, ok := lookup(n.fresh, c.Session, now).(*renewed); ok && f.claims.IssuedAt > c.IssuedAt && f.claims.UserID == c.UserID {
+	key := c.Session + "\n" + c.Host
+	if f, ok := lookup(n.fresh, key, now).(*renewed); ok && f.claims.IssuedAt > c.IssuedAt && f.claims.UserID == c.UserID {
 		return setCookie(who.cookie, f.token)
 	}
-	if lookup(n.tried, c.Session, now) == nil && n.enter() {
-		n.tried.put(c.Session, true, now+renewRetry, now)
+	if lookup(n.tried, key, now) == nil && n.enter() {
+		n.tried.put(key, true, now+renewRetry, now)
 		token := who.token
 		n.shared.background("renewal", func() {
 			defer n.leave()
-			n.renew(token, c)
+			n.renew(key, token, c)
 		})
 	}
 	return ""
 }
 
 func setCookie(name, token string) string {
-	cookie := name + "=" + token + "; Path=/; Max-Age=" + cookieMaxAge + "; HttpOnly; SameSite=Lax"
-	if name == secureCookie {
+	return cookieLine(name, name, token, cookieMaxAge)
+}
+
+// cookieLine is the Set-Cookie header of a cookie of the edge. kind is the name of the cookie for edge tokens, which says
+// whether there is TLS.
+func cookieLine(name, kind, value, maxAge string) string {
+	cookie := name + "=" + value + "; Path=/; Max-Age=" + maxAge + "; HttpOnly; SameSite=Lax"
+	if kind == secureCookie {
 		cookie += "; Secure"
 	}
 	return cookie
@@ -86,7 +93,7 @@ func (n *renewal) leave() {
 }
 
 // renew asks the control plane once and keeps its answer.
-func (n *renewal) renew(old string, c *routes.Claims) {
+func (n *renewal) renew(key, old string, c *routes.Claims) {
 	s := n.shared
 	token, status := s.control.edgeToken("/hub/api/edge/renew", old)
 	if status != http.StatusOK {
@@ -97,11 +104,11 @@ func (n *renewal) renew(old string, c *routes.Claims) {
 	now := time.Now().Unix()
 	keys, keyGen := s.state.keyring()
 	claims := s.verdicts.check(token, keys, keyGen, now)
-	if claims == nil || claims.Session != c.Session || claims.UserID != c.UserID {
+	if claims == nil || claims.Session != c.Session || claims.UserID != c.UserID || claims.Host != c.Host {
 		s.counts.add(renewalFailed, 1)
 		s.log.printf("renew", "the control plane renewed a session with a token that cannot be used")
 		return
 	}
 	s.counts.add(renewalOK, 1)
-	n.fresh.put(c.Session, &renewed{token: token, claims: claims}, claims.Expires, now)
+	n.fresh.put(key, &renewed{token: token, claims: claims}, claims.Expires, now)
 }

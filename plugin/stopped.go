@@ -21,10 +21,7 @@ func serveStopped(s *shared, w http.ResponseWriter, r *http.Request, path string
 	dropOtherUpgrade(r)
 	if navigates(r) {
 		noted(r, decidedStopped, "page")
-		noteSent(r, http.StatusFound)
-		ownHeaders(w.Header())
-		w.Header().Set("Location", withQuery("/hub"+path, withoutToken(r.URL.RawQuery)))
-		w.WriteHeader(http.StatusFound)
+		sendTo(w, r, hubOrigin(s)+withQuery("/hub"+path, withoutToken(r.URL.RawQuery)))
 		return
 	}
 	if f.starting != nil {
@@ -51,6 +48,9 @@ func notRunning(s *shared, w http.ResponseWriter, r *http.Request, path string) 
 	}
 	user, _, _ := strings.Cut(path[len(userTree):], "/")
 	scheme, host := originOf(s.set, r)
+	if s.set.hosts != nil {
+		host = s.set.publicHost
+	}
 	answerJSON(w, s.set.stoppedStatus, problemBody(s.set.stoppedStatus, kind, "JupyterHub server no longer running at "+path+
 		". Restart the server at "+scheme+"://"+host+"/hub/spawn/"+user))
 }

@@ -51,11 +51,13 @@ type Claims struct {
 	Admin   bool   `json:"adm,omitempty"`
 	// Groups at the time of issue, for the visitor model; Scopes are the access scopes (ScopeInherit, ScopeAccess, or
 	// access:servers with a filter).
-	Groups    []string `json:"groups,omitempty"`
-	Scopes    []string `json:"scopes"`
-	IssuedAt  int64    `json:"iat"`
-	NotBefore int64    `json:"nbf,omitempty"`
-	Expires   int64    `json:"exp"`
+	Groups []string `json:"groups,omitempty"`
+	Scopes []string `json:"scopes"`
+	// Host is the one host of a user on which the token is good; empty for the hub's own.
+	Host      string `json:"host,omitempty"`
+	IssuedAt  int64  `json:"iat"`
+	NotBefore int64  `json:"nbf,omitempty"`
+	Expires   int64  `json:"exp"`
 	// Epoch is that of the key that signed the token, see Key.Epoch. It is no part of the token.
 	Epoch int64 `json:"-"`
 }

@@ -20,8 +20,8 @@ func edgeCommand() *cobra.Command {
 		Long: `Run the front door that "edgehub up" has built in as a process of its own: the same code as the Traefik
 plugin, compiled. It reads routes, keys and revocations from etcd and finds the hubs there.`,
 		Example: "  edgehub edge --etcd http://127.0.0.1:2379 --listen 0.0.0.0:8000",
-	}, defaults, []string{"etcd", "prefix", "listen", "public-url", "stopped-status", "activity-interval", "access-log",
-		"status-path", "status-token-file"}, func(cmd *cobra.Command, s settings) error {
+	}, defaults, []string{"etcd", "prefix", "listen", "public-url", "user-domain", "api-hosts", "query-tokens", "stopped-status",
+		"activity-interval", "access-log", "status-path", "status-token-file"}, func(cmd *cobra.Command, s settings) error {
 		log, err := s.logger(cmd.ErrOrStderr())
 		if err != nil {
 			return err
@@ -31,6 +31,12 @@ plugin, compiled. It reads routes, keys and revocations from etcd and finds the 
 			return err
 		}
 		if err := controlplane.CheckPublicURL(s.PublicURL); err != nil {
+			return err
+		}
+		if err := controlplane.CheckUserDomain(s.PublicURL, s.UserDomain); err != nil {
+			return err
+		}
+		if err := front.CheckAPIHosts(s.PublicURL, s.APIHosts); err != nil {
 			return err
 		}
 		if err := front.CheckStoppedStatus(s.StoppedStatus); err != nil {

@@ -25,8 +25,8 @@ func hubCommand() *cobra.Command {
 users' servers. It keeps its state in etcd only. Several replicas may run at once; front doors
 (Traefik with the edgehub plugin, or "edgehub edge") find them in etcd.`,
 		Example: "  edgehub hub --etcd http://127.0.0.1:2379 --public-url https://hub.example.org --bootstrap-token-file token",
-	}, defaults, []string{"etcd", "prefix", "listen", "advertise-url", "public-url", "api-url", "data", "admin", "admin-password-file",
-		"bootstrap-token-file", "cleanup-servers", "hold-start", "rotate-keys-every"}, runHub)
+	}, defaults, []string{"etcd", "prefix", "listen", "advertise-url", "public-url", "user-domain", "api-url", "data", "admin",
+		"admin-password-file", "bootstrap-token-file", "cleanup-servers", "hold-start", "rotate-keys-every"}, runHub)
 }
 
 // keyAge is how old a signing key gets unless the operator says otherwise.
@@ -74,7 +74,7 @@ func runHub(cmd *cobra.Command, s settings) error {
 // controlPlane are the options that `up` and `hub` share.
 func (s *settings) controlPlane(log *slog.Logger) (controlplane.Options, error) {
 	opts := controlplane.Options{
-		Etcd: s.Etcd, Prefix: s.Prefix, PublicURL: s.PublicURL, APIURL: s.APIURL, CleanupServers: s.CleanupServers,
+		Etcd: s.Etcd, Prefix: s.Prefix, PublicURL: s.PublicURL, UserDomain: s.UserDomain, APIURL: s.APIURL, CleanupServers: s.CleanupServers,
 		HoldStart:    s.HoldStart,
 		StartTimeout: s.Spawner.StartTimeout, ReadyTimeout: s.Spawner.ReadyTimeout, Spawner: s.spawner(), Log: log, Version: version,
 		RotateKeysEvery: s.RotateKeysEvery,

@@ -39,6 +39,12 @@ type settings struct {
 	PublicURL    string `yaml:"public_url"`
 	APIURL       string `yaml:"api_url"`
 	AdvertiseURL string `yaml:"advertise_url"`
+	// UserDomain is the domain below which every user has a host. APIHosts are further hosts of the front door, for the hub's
+	// API only.
+	UserDomain string   `yaml:"user_domain"`
+	APIHosts   []string `yaml:"api_hosts"`
+	// QueryTokens makes ?token= in addresses a credential.
+	QueryTokens bool `yaml:"query_tokens"`
 	// ActivityInterval is how often the front door reports which servers are in use, zero for never.
 	ActivityInterval time.Duration `yaml:"activity_interval"`
 	// Admin is the administrator of a new hub, AdminPasswordFile has their password.
@@ -107,6 +113,12 @@ func (s *settings) flags(fs *pflag.FlagSet, names ...string) {
 			fs.StringVar(&s.Prefix, name, s.Prefix, "`PREFIX` of the hub's records in etcd, so that several hubs can share one")
 		case "public-url":
 			fs.StringVar(&s.PublicURL, name, s.PublicURL, "hub as browsers see it: `URL` https://HOST (default: the address listened on)")
+		case "user-domain":
+			fs.StringVar(&s.UserDomain, name, s.UserDomain, "give every user a host below `DOMAIN`, alice.DOMAIN; needs --public-url")
+		case "api-hosts":
+			fs.Var(list{&s.APIHosts}, name, "further `HOST,...` of the front door where programs reach the hub's API only; with --public-url all others are refused")
+		case "query-tokens":
+			fs.BoolVar(&s.QueryTokens, name, s.QueryTokens, "accept ?token= in addresses; a page is then replaced by its address without it")
 		case "api-url":
 			fs.StringVar(&s.APIURL, name, s.APIURL, "hub's API as users' servers reach it, `URL` (default: through the front door)")
 		case "advertise-url":

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,9 +41,9 @@ are processes of this machine. Everything is stored below --data, and is there a
 
 On a new hub the administrator gets a generated password, which is printed and kept in --data.`,
 		Example: "  edgehub up\n  edgehub up --listen 0.0.0.0:8000 --data /var/lib/edgehub\n  edgehub up --edge=traefik",
-	}, defaults, []string{"listen", "data", "edge", "traefik", "public-url", "api-url", "activity-interval", "admin",
-		"admin-password-file", "bootstrap-token-file", "cleanup-servers", "hold-start", "rotate-keys-every", "stopped-status",
-		"access-log", "status-path", "status-token-file"}, func(cmd *cobra.Command, s settings) error {
+	}, defaults, []string{"listen", "data", "edge", "traefik", "public-url", "user-domain", "api-hosts", "query-tokens", "api-url",
+		"activity-interval", "admin", "admin-password-file", "bootstrap-token-file", "cleanup-servers", "hold-start",
+		"rotate-keys-every", "stopped-status", "access-log", "status-path", "status-token-file"}, func(cmd *cobra.Command, s settings) error {
 		log, err := s.logger(cmd.ErrOrStderr())
 		if err != nil {
 			return err
@@ -154,7 +155,7 @@ func (u *up) door(ctx context.Context, l net.Listener) error {
 			return err
 		}
 		defer done()
-		return front.Embedded(ctx, l, u.plugin(), u.log, around...)
+		return front.Embedded(ctx, l, u.plugin(l.Addr()), u.log, around...)
 	}
 	// Until now the listener kept the address for us; now it is Traefik's.
 	if err := l.Close(); err != nil {
@@ -193,7 +194,13 @@ func (u *up) findEdge(addr net.Addr) error {
 	if err := front.CheckStoppedStatus(u.StoppedStatus); err != nil {
 		return err
 	}
-	if err := front.Check(u.plugin()); err != nil {
+	if err := controlplane.CheckUserDomain(u.PublicURL, u.UserDomain); err != nil {
+		return err
+	}
+	if err := front.CheckAPIHosts(u.PublicURL, u.APIHosts); err != nil {
+		return err
+	}
+	if err := front.Check(u.plugin(addr)); err != nil {
 		return err
 	}
 	switch u.Edge {
@@ -210,13 +217,29 @@ func (u *up) findEdge(addr net.Addr) error {
 	if err := u.absolute(); err != nil { // Traefik runs in another folder
 		return err
 	}
-	u.traefik = &front.Traefik{Binary: binary, Dir: u.path("traefik"), Listen: addr.String(), Plugin: u.plugin(), Log: u.log,
+	u.traefik = &front.Traefik{Binary: binary, Dir: u.path("traefik"), Listen: addr.String(), Plugin: u.plugin(addr), Log: u.log,
 		AccessLog: u.AccessLog}
 	return nil
 }
 
-func (u *up) plugin() *front.Config {
-	return u.frontConfig([]string{"unix://" + u.path("run", "etcd.sock")})
+// apiHosts are the hosts by which this machine reaches its own front door, and those given.
+func (u *up) apiHosts(addr net.Addr) []string {
+	if u.PublicURL == "" {
+		return nil
+	}
+	hosts := append([]string(nil), u.APIHosts...)
+	for _, raw := range []string{u.localURL(addr), u.APIURL} {
+		if parsed, err := url.Parse(raw); err == nil && parsed.Host != "" {
+			hosts = append(hosts, parsed.Host)
+		}
+	}
+	return hosts
+}
+
+func (u *up) plugin(addr net.Addr) *front.Config {
+	cfg := u.frontConfig([]string{"unix://" + u.path("run", "etcd.sock")})
+	cfg.APIHosts = u.apiHosts(addr)
+	return cfg
 }
 
 // options are the control plane's. It listens on a Unix socket: the front door is the only address of this machine.

@@ -157,9 +157,9 @@ func (a *Accounts) PutAdminService(ctx context.Context, name, secret string) err
 }
 
 // EdgeToken signs the edge token of a caller and says for how long it is good: never longer than the session or API token
-// behind it.
-func (a *Accounts) EdgeToken(ctx context.Context, c *Caller) (string, time.Duration, error) {
-	claims := routes.Claims{Subject: c.Name(), Admin: c.Admin(), Scopes: accessScopes(c)}
+// behind it. On a user's host only a token for that host is good, on the hub's only one for no host.
+func (a *Accounts) EdgeToken(ctx context.Context, c *Caller, host string) (string, time.Duration, error) {
+	claims := routes.Claims{Host: host, Subject: c.Name(), Admin: c.Admin(), Scopes: accessScopes(c)}
 	if c.User != nil {
 		claims.UserID, claims.Groups, claims.IssuedAt = c.User.ID, c.User.Groups, 0
 		if c.User.TokensAfter > 0 {

@@ -81,7 +81,7 @@ func (f fixture) byToken(secret string) *account.Caller {
 // claims issues the edge token of c and reads it as an edge does: with the published key.
 func (f fixture) claims(c *account.Caller) *routes.Claims {
 	f.t.Helper()
-	edge, life, err := f.EdgeToken(f.t.Context(), c)
+	edge, life, err := f.EdgeToken(f.t.Context(), c, "")
 	f.must("EdgeToken", err)
 	keys := map[string]*routes.Key{}
 	tree := f.store.Key(routes.KeysTree, "")

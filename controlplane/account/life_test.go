@@ -28,7 +28,7 @@ func TestAnEdgeTokenEndsWithItsCredential(t *testing.T) {
 		}
 		_, secret, err := f.tokens.Issue(t.Context(), token)
 		f.must("Issue", err)
-		edge, life, err := f.EdgeToken(t.Context(), f.byToken(secret))
+		edge, life, err := f.EdgeToken(t.Context(), f.byToken(secret), "")
 		f.must("EdgeToken", err)
 		claims, err := f.tokens.OpenEdgeToken(t.Context(), edge)
 		f.must("OpenEdgeToken", err)

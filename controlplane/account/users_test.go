@@ -223,7 +223,7 @@ func TestGroupsFitIntoEdgeTokens(t *testing.T) {
 	}
 	c, err := f.BySession(t.Context(), cookie)
 	f.must("BySession", err)
-	if _, _, err := f.EdgeToken(t.Context(), c); err != nil {
+	if _, _, err := f.EdgeToken(t.Context(), c, ""); err != nil {
 		t.Errorf("a user with %d accepted groups cannot sign in: %v", len(c.User.Groups), err)
 	}
 }
@@ -312,7 +312,7 @@ func TestSecretsAreNotInEtcd(t *testing.T) {
 	f.must("PutAdminService", f.PutAdminService(t.Context(), "bootstrap", "operator's secret"))
 	_, cookie := f.session(u)
 	secret := f.api(u, "inherit")
-	edge, _, err := f.EdgeToken(t.Context(), f.byToken(secret))
+	edge, _, err := f.EdgeToken(t.Context(), f.byToken(secret), "")
 	f.must("EdgeToken", err)
 	for key, value := range storetest.Dump(t, f.store, f.client) {
 		for what, s := range map[string]string{

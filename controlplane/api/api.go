@@ -28,6 +28,8 @@ type Options struct {
 	Servers  *spawn.Manager
 	XSRF     web.XSRF
 	Log      *slog.Logger
+	// Hosts are the hub's hosts if every user has one, else nil.
+	Hosts *routes.Hosts
 }
 
 // API is the REST API. Make one with New.
@@ -109,6 +111,7 @@ func (a *API) table() []route {
 
 		{"POST /hub/api/edge/exchange", only(public), a.exchange},
 		{"POST /hub/api/edge/renew", only(public), a.renew},
+		{"POST /hub/api/edge/redeem", only(public), a.redeem},
 		{"POST /hub/api/edge/activity", only(public), a.edgeActivity},
 	}
 }

@@ -41,7 +41,7 @@ type testHub struct {
 	url      string
 }
 
-func newHub(t *testing.T) *testHub {
+func newHub(t *testing.T, change ...func(*Options)) *testHub {
 	t.Helper()
 	st, _ := storetest.Open(t)
 	signing, err := token.OpenSigning(t.Context(), st)
@@ -56,6 +56,9 @@ func newHub(t *testing.T) *testHub {
 	h.servers = spawn.New(spawn.Options{Store: st, Tokens: h.tokens, Spawner: h.runtime, Log: log, Replica: "test",
 		HubID: signing.HubID(), APIURL: "http://127.0.0.1:8000/hub/api", StopGrace: time.Second})
 	h.opts = Options{Store: st, Accounts: h.accounts, Tokens: h.tokens, Servers: h.servers, XSRF: web.XSRF{MAC: signing.MAC}, Log: log}
+	for _, f := range change {
+		f(&h.opts)
+	}
 	h.work(st, log)
 	srv := httptest.NewServer(web.WithRequestID(log, web.StrictPath(New(h.opts))))
 	t.Cleanup(srv.Close)

@@ -30,7 +30,7 @@ func orEmpty[T any](list []T) []T {
 }
 
 // userModel is a user as the holder of scopes may see it. Fields that it may not see are absent. It is nil if none is left.
-func userModel(u hub.User, servers []hub.Server, scopes access.Set, withStopped bool) map[string]any {
+func (a *API) userModel(u hub.User, servers []hub.Server, scopes access.Set, withStopped bool) map[string]any {
 	res := access.Resource{User: string(u.Name), UserGroups: u.Groups}
 	fields := scopes.UserFields(res)
 	roles := []string{"user"}
@@ -44,7 +44,7 @@ func userModel(u hub.User, servers []hub.Server, scopes access.Set, withStopped 
 		sres := res
 		sres.Server = &name
 		if (s.Active() || withStopped) && scopes.Allows("read:servers", sres) {
-			visible[name] = serverModel(s, scopes.Allows("admin:server_state", sres))
+			visible[name] = a.serverModel(s, scopes.Allows("admin:server_state", sres))
 		}
 	}
 	all := map[string]any{
@@ -55,7 +55,7 @@ func userModel(u hub.User, servers []hub.Server, scopes access.Set, withStopped 
 		if s := &servers[i]; s.Name == "" {
 			all["pending"] = pending(s)
 			if s.State == hub.Running {
-				all["server"] = routes.UserPrefix(string(s.User), "")
+				all["server"] = a.url(s)
 			}
 		}
 	}
@@ -86,17 +86,28 @@ func pending(s *hub.Server) any {
 	return nil
 }
 
-// serverModel is a server in JupyterHub's form. state is shown only to holders of admin:server_state.
-func serverModel(s *hub.Server, withState bool) map[string]any {
+// url is where browsers find a server: its path, or on the host of its user the whole address.
+func (a *API) url(s *hub.Server) string {
 	prefix := routes.UserPrefix(string(s.User), string(s.Name))
+	if a.Hosts != nil {
+		return a.Hosts.Address(prefix)
+	}
+	return prefix
+}
+
+// serverModel is a server in JupyterHub's form. state is shown only to holders of admin:server_state.
+func (a *API) serverModel(s *hub.Server, withState bool) map[string]any {
 	options := s.Options
 	if options == nil {
 		options = map[string]any{}
 	}
 	m := map[string]any{
 		"name": s.Name, "display_name": s.Name, "full_name": s.FullName(), "last_activity": timestamp(s.LastActivity), "started": timestamp(s.Started),
-		"pending": pending(s), "ready": s.State == hub.Running, "stopped": !s.Active(), "url": prefix, "user_options": options,
+		"pending": pending(s), "ready": s.State == hub.Running, "stopped": !s.Active(), "url": a.url(s), "user_options": options,
 		"progress_url": spawn.ProgressURL(s), "full_url": nil, "full_progress_url": nil, "state": nil,
+	}
+	if a.Hosts != nil {
+		m["full_url"], m["full_progress_url"] = a.url(s), a.Hosts.Address(spawn.ProgressURL(s))
 	}
 	if withState && s.Instance != nil {
 		m["state"] = s.Instance.State
@@ -122,14 +133,14 @@ func tokenModel(t hub.Token, now []string) map[string]any {
 }
 
 // whoamiModel is the caller's own model with what it presented.
-func whoamiModel(c *account.Caller, servers []hub.Server) (map[string]any, error) {
+func (a *API) whoamiModel(c *account.Caller, servers []hub.Server) (map[string]any, error) {
 	var m map[string]any
 	if c.User != nil {
 		identify, err := access.Expand(access.Owner{User: string(c.User.Name)}, append(access.IdentifyScopes(access.Owner{User: string(c.User.Name)}), c.Scopes.Strings()...)...)
 		if err != nil {
 			return nil, err
 		}
-		m = userModel(*c.User, servers, identify, false)
+		m = a.userModel(*c.User, servers, identify, false)
 	} else {
 		m = map[string]any{"kind": "service", "name": c.Service, "admin": c.Admin()}
 	}

@@ -51,7 +51,7 @@ func (a *API) getServer(w http.ResponseWriter, r *http.Request, c *account.Calle
 	}
 	server := string(s.Name)
 	res := access.Resource{User: string(u.Name), UserGroups: u.Groups, Server: &server}
-	return web.JSON(w, http.StatusOK, serverModel(&s, c.Scopes.Allows("admin:server_state", res)))
+	return web.JSON(w, http.StatusOK, a.serverModel(&s, c.Scopes.Allows("admin:server_state", res)))
 }
 
 // startServer starts a server: 201 when it became ready at once, 202 when it is still starting.

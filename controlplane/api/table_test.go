@@ -220,6 +220,9 @@ func TestEveryEndpoint(t *testing.T) {
 		{"nobody", "POST /hub/api/edge/exchange", `{}`, 400, "", "The body must have a token."},
 		{"nobody", "POST /hub/api/edge/renew", `{"token":"x"}`, 403, "", "The edge token is not valid."},
 		{"nobody", "POST /hub/api/edge/renew", "", 400, "", "The body must have a token."},
+		{"nobody", "POST /hub/api/edge/redeem", `{"code":"x","host":"alice.hub.example.org","state":"y"}`, 403, "", "This code is not valid."},
+		{"nobody", "POST /hub/api/edge/redeem", `{"code":"x"}`, 400, "", "The body must have a code, its host and its state."},
+		{"nobody", "POST /hub/api/edge/exchange", `{"token":"x","host":"alice.hub.example.org"}`, 400, "", "This is not a user's host."},
 		{"nobody", "POST /hub/api/edge/activity", `{"activity":[{"prefix":"/user/alice/","gen":1,"at":1,"mac":"x"}]}`, 200, `{"accepted":0,"ignored":1}`, ""},
 		{"nobody", "POST /hub/api/edge/activity", "", 400, "", "The body must have activity."},
 	} {

@@ -52,7 +52,7 @@ func (a *API) whoami(w http.ResponseWriter, r *http.Request, _ *account.Caller) 
 			return err
 		}
 	}
-	m, err := whoamiModel(c, servers)
+	m, err := a.whoamiModel(c, servers)
 	if err != nil {
 		return err
 	}

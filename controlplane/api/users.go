@@ -40,7 +40,7 @@ func (a *API) listUsers(w http.ResponseWriter, r *http.Request, c *account.Calle
 		if !c.Scopes.Allows("list:users", access.Resource{User: string(u.Name), UserGroups: u.Groups}) || !matches(r, u, byUser[u.Name]) {
 			continue
 		}
-		if m := userModel(u, byUser[u.Name], c.Scopes, withStopped(r)); m != nil {
+		if m := a.userModel(u, byUser[u.Name], c.Scopes, withStopped(r)); m != nil {
 			models = append(models, m)
 		}
 	}
@@ -168,7 +168,7 @@ func (a *API) createUsers(w http.ResponseWriter, r *http.Request, c *account.Cal
 		if err != nil {
 			return err
 		}
-		created = append(created, userModel(u, nil, c.Scopes, false))
+		created = append(created, a.userModel(u, nil, c.Scopes, false))
 	}
 	if len(created) == 0 {
 		return hub.Errorf(hub.Conflict, "All %d users already exist", len(names))
@@ -235,7 +235,7 @@ func (a *API) createUser(w http.ResponseWriter, r *http.Request, c *account.Call
 	if err != nil {
 		return err
 	}
-	return web.JSON(w, http.StatusCreated, userModel(u, nil, c.Scopes, false))
+	return web.JSON(w, http.StatusCreated, a.userModel(u, nil, c.Scopes, false))
 }
 
 // getUser answers with one user.
@@ -252,7 +252,7 @@ func (a *API) writeUser(w http.ResponseWriter, r *http.Request, c *account.Calle
 	if err != nil {
 		return err
 	}
-	return web.JSON(w, http.StatusOK, userModel(u, servers, c.Scopes, withStopped(r)))
+	return web.JSON(w, http.StatusOK, a.userModel(u, servers, c.Scopes, withStopped(r)))
 }
 
 // patchUser changes admin, groups or password. Names cannot be changed yet.

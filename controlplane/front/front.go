@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/edgehub/edgehub/controlplane/hub"
@@ -28,6 +29,19 @@ func CheckStoppedStatus(status int) error {
 		return nil
 	}
 	return hub.Errorf(hub.Invalid, "%d is not a status for stopped servers. Use 424, or 503 as before JupyterHub 2.0.", status)
+}
+
+// CheckAPIHosts refuses what the plugin would: further hosts make sense only beside the hub's own.
+func CheckAPIHosts(public string, hosts []string) error {
+	if len(hosts) > 0 && public == "" {
+		return hub.Errorf(hub.Invalid, "Without --public-url every host is served, so --api-hosts says nothing. Set --public-url too.")
+	}
+	for _, host := range hosts {
+		if strings.ContainsAny(host, "/@?# ") {
+			return hub.Errorf(hub.Invalid, "%q is not a host. Write HOST or HOST:PORT.", host)
+		}
+	}
+	return nil
 }
 
 // Check refuses a configuration that the plugin would close its door over.

@@ -152,6 +152,15 @@ func (t *Traefik) settings() section {
 	if t.Plugin.PublicURL != "" {
 		s["publicURL"] = t.Plugin.PublicURL
 	}
+	if t.Plugin.UserDomain != "" {
+		s["userDomain"] = t.Plugin.UserDomain
+	}
+	if len(t.Plugin.APIHosts) > 0 {
+		s["apiHosts"] = t.Plugin.APIHosts
+	}
+	if t.Plugin.QueryTokens {
+		s["queryTokens"] = true
+	}
 	if t.Plugin.StoppedStatus != 0 {
 		s["stoppedStatus"] = t.Plugin.StoppedStatus
 	}

@@ -86,7 +86,7 @@ func (p *Pages) enter(w http.ResponseWriter, r *http.Request, c *account.Caller,
 		}
 		c.Scopes = scopes
 	}
-	edgeToken, life, err := p.Accounts.EdgeToken(r.Context(), c)
+	edgeToken, life, err := p.Accounts.EdgeToken(r.Context(), c, "")
 	if err != nil {
 		return err
 	}

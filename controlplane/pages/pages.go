@@ -26,6 +26,8 @@ type Options struct {
 	Log      *slog.Logger
 	// Version is edgehub's, for the footer.
 	Version string
+	// Hosts are the hub's hosts if every user has one, else nil.
+	Hosts *routes.Hosts
 }
 
 // Pages are the handlers of the hub's pages.
@@ -37,7 +39,7 @@ type Pages struct {
 // New returns the handler of everything that is not the API: the pages below /hub, and what edges pass on because no route
 // has it.
 func New(opts Options) (http.Handler, error) {
-	renderer, err := NewRenderer()
+	renderer, err := NewRenderer(opts.Hosts)
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +69,7 @@ func New(opts Options) (http.Handler, error) {
 		"GET /hub/spawn-pending/{user}":          p.signedIn(p.pending),
 		"GET /hub/spawn-pending/{user}/{server}": p.signedIn(p.pending),
 		"GET /hub/user-redirect/{rest...}":       p.signedIn(p.userRedirect),
+		"GET /hub/edge/visit":                    p.signedIn(p.edgeVisit),
 		"GET /hub/error/{code}":                  p.errorPage,
 		"/hub/user/{user}/{rest...}":             p.notRunning,
 		"/hub/": func(http.ResponseWriter, *http.Request) error {
@@ -229,7 +232,7 @@ func (p *Pages) index(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if s.State == hub.Running {
-			return redirect(v.w, routes.UserPrefix(string(v.User.Name), ""))
+			return redirect(v.w, p.address(routes.UserPrefix(string(v.User.Name), "")))
 		}
 		return redirect(v.w, "/hub/home")
 	})(w, r)

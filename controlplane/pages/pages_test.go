@@ -46,10 +46,11 @@ type site struct {
 func newSite(t *testing.T) *site {
 	t.Helper()
 	st, _ := storetest.Open(t)
-	return siteOver(t, st)
+	return siteOver(t, st, nil)
 }
 
-func siteOver(t *testing.T, st *store.Store) *site {
+// siteOver is a hub over a store; hosts is nil if users have none.
+func siteOver(t *testing.T, st *store.Store, hosts *routes.Hosts) *site {
 	t.Helper()
 	signing, err := token.OpenSigning(t.Context(), st)
 	if err != nil {
@@ -62,7 +63,7 @@ func siteOver(t *testing.T, st *store.Store) *site {
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	s.servers = spawn.New(spawn.Options{Store: st, Tokens: s.tokens, Spawner: s.runtime, Log: log, Replica: "test",
 		HubID: signing.HubID(), APIURL: "http://127.0.0.1:8000/hub/api", StopGrace: time.Second})
-	h, err := New(Options{Store: st, Accounts: s.accounts, Tokens: s.tokens, Servers: s.servers, XSRF: web.XSRF{MAC: signing.MAC}, Log: log})
+	h, err := New(Options{Store: st, Accounts: s.accounts, Tokens: s.tokens, Servers: s.servers, XSRF: web.XSRF{MAC: signing.MAC}, Log: log, Hosts: hosts})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -530,7 +531,7 @@ func TestWithoutEtcdPagesSayComeBack(t *testing.T) {
 	t.Parallel()
 	etcd := storetest.Start(t)
 	st, _ := etcd.Open(t)
-	s := siteOver(t, st)
+	s := siteOver(t, st, nil)
 	b := s.signedIn(s.user("alice", false, ""))
 	etcd.Stop()
 	for _, path := range []string{"/hub/health", "/hub/home"} {

@@ -13,6 +13,8 @@ import (
 	"html/template"
 	"net/http"
 	"strconv"
+
+	"github.com/edgehub/edgehub/routes"
 )
 
 // Names of the pages for Render, each with the type of its view.
@@ -29,17 +31,19 @@ const (
 var pageNames = []string{LoginPage, LogoutPage, HomePage, PendingPage, StopPendingPage, NotRunningPage, ErrorPage}
 
 // contentSecurityPolicy allows our own files and nothing inline. Data blocks (script type="application/json") are not
-// executed and so not its business.
+// executed and so not its business. Forms may lead to users' hosts, if there are any, which come at its end: browsers look at
+// every redirect after a form.
 const contentSecurityPolicy = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
-	"connect-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'"
+	"connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'; form-action 'self'"
 
 // Renderer holds the parsed templates. It is safe for concurrent use.
 type Renderer struct {
 	pages map[string]*template.Template
+	csp   string
 }
 
-// NewRenderer parses the embedded templates.
-func NewRenderer() (*Renderer, error) {
+// NewRenderer parses the embedded templates. hosts is nil if users have none.
+func NewRenderer(hosts *routes.Hosts) (*Renderer, error) {
 	assets, err := loadAssets()
 	if err != nil {
 		return nil, err
@@ -61,7 +65,11 @@ func NewRenderer() (*Renderer, error) {
 		}
 		pages[name] = page
 	}
-	return &Renderer{pages: pages}, nil
+	csp := contentSecurityPolicy
+	if hosts != nil {
+		csp += " " + hosts.UsersPattern()
+	}
+	return &Renderer{pages: pages, csp: csp}, nil
 }
 
 // Render answers with a page. v is the page's view. After an error nothing has been written, so the caller can still
@@ -75,16 +83,16 @@ func (r *Renderer) Render(w http.ResponseWriter, status int, page string, v any)
 	if err := t.ExecuteTemplate(&body, "base", v); err != nil {
 		return fmt.Errorf("render page %s: %w", page, err)
 	}
-	setPageHeaders(w.Header())
+	r.setHeaders(w.Header())
 	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
 	w.WriteHeader(status)
 	_, _ = body.WriteTo(w)
 	return nil
 }
 
-func setPageHeaders(h http.Header) {
+func (r *Renderer) setHeaders(h http.Header) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", contentSecurityPolicy)
+	h.Set("Content-Security-Policy", r.csp)
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")

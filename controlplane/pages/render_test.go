@@ -68,7 +68,7 @@ func samples() []sample {
 
 func newRenderer(t testing.TB) *Renderer {
 	t.Helper()
-	r, err := NewRenderer()
+	r, err := NewRenderer(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

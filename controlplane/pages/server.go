@@ -21,7 +21,7 @@ func (p *Pages) home(v visit) error {
 		return err
 	}
 	return p.render.Render(v.w, http.StatusOK, HomePage, HomeView{Page: p.page(v.w, v.r, v.Caller), Server: ServerView{
-		ServerRef: ServerRef{Owner: string(v.User.Name)}, URL: routes.UserPrefix(string(v.User.Name), ""),
+		ServerRef: ServerRef{Owner: string(v.User.Name)}, URL: p.address(routes.UserPrefix(string(v.User.Name), "")),
 		State: s.State, Failure: s.Failure, LastActivity: s.LastActivity,
 	}})
 }
@@ -34,7 +34,7 @@ func (p *Pages) spawnForm(v visit) error {
 		return err
 	}
 	if s.State == hub.Running {
-		return redirect(v.w, destination(v.r, &s))
+		return redirect(v.w, p.destination(v.r, &s))
 	}
 	if s.Active() {
 		return redirect(v.w, withNext(ref(&s).PendingURL(), next(v.r)))
@@ -54,7 +54,7 @@ func (p *Pages) spawn(v visit) error {
 		}
 	}
 	if s.State == hub.Running {
-		return redirect(v.w, destination(v.r, &s))
+		return redirect(v.w, p.destination(v.r, &s))
 	}
 	return redirect(v.w, withNext(ref(&s).PendingURL(), next(v.r)))
 }
@@ -79,7 +79,7 @@ func (p *Pages) pending(v visit) error {
 	}
 	switch s.State {
 	case hub.Running:
-		return redirect(v.w, destination(v.r, &s))
+		return redirect(v.w, p.destination(v.r, &s))
 	case hub.Stopping:
 		return p.render.Render(v.w, http.StatusOK, StopPendingPage, StopPendingView{Page: p.page(v.w, v.r, v.Caller), ServerRef: ref(&s)})
 	case hub.Starting:
@@ -91,7 +91,7 @@ func (p *Pages) pending(v visit) error {
 		return p.offer(v, status, &s)
 	}
 	view := PendingView{Page: p.page(v.w, v.r, v.Caller), ServerRef: ref(&s), Next: next(v.r),
-		ServerURL: routes.UserPrefix(string(s.User), string(s.Name)), ProgressURL: spawn.ProgressURL(&s)}
+		ServerURL: p.address(routes.UserPrefix(string(s.User), string(s.Name))), ProgressURL: spawn.ProgressURL(&s)}
 	for _, e := range s.Events {
 		view.Events = append(view.Events, EventView{Progress: e.Progress, Message: e.Message})
 	}
@@ -113,11 +113,11 @@ func ref(s *hub.Server) ServerRef {
 func next(r *http.Request) string { return web.SafeNext(r.URL.Query().Get("next")) }
 
 // destination is where a visitor of a running server goes.
-func destination(r *http.Request, s *hub.Server) string {
+func (p *Pages) destination(r *http.Request, s *hub.Server) string {
 	if n := next(r); n != "" {
-		return n
+		return p.address(n)
 	}
-	return routes.UserPrefix(string(s.User), string(s.Name))
+	return p.address(routes.UserPrefix(string(s.User), string(s.Name)))
 }
 
 // userRedirect sends a link that works for everybody (/hub/user-redirect/lab/tree/x) to the visitor's own server.
@@ -153,7 +153,7 @@ func (p *Pages) notRunning(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if s.State == hub.Running {
-		return backToServer(w, r, page)
+		return backToServer(w, r, p.address(page))
 	}
 	if !web.WantsHTML(r) || strings.Contains(page+"/", "/api/") || r.Method != http.MethodGet || c.Session == nil {
 		return serverNotRunning(w, r, page)

@@ -43,6 +43,12 @@ func (m *Manager) environment(s *hub.Server, token string) map[string]string {
 		env["JUPYTERHUB_PUBLIC_URL"] = base + prefix
 		env["JUPYTERHUB_PUBLIC_HUB_URL"] = base + "/hub/"
 	}
+	if h := m.opts.Hosts; h != nil {
+		env["JUPYTERHUB_HOST"] = h.Origin()
+		env["JUPYTERHUB_PUBLIC_URL"] = h.OriginOf(string(s.User)) + prefix
+		env["JUPYTERHUB_PUBLIC_HUB_URL"] = h.Origin() + "/hub/"
+		env["JUPYTERHUB_OAUTH_CALLBACK_URL"] = h.OriginOf(string(s.User)) + prefix + "oauth_callback"
+	}
 	return env
 }
 

@@ -43,6 +43,8 @@ type Options struct {
 	APIURL string
 	// PublicURL is the hub as browsers see it, with a slash at the end, or empty if it is not known.
 	PublicURL string
+	// Hosts are the hub's hosts if every user has one, else nil.
+	Hosts *routes.Hosts
 	// StartTimeout bounds the making of an instance, ReadyTimeout the wait for its first answer. JupyterHub's names are
 	// start_timeout (60 s) and http_timeout (30 s).
 	StartTimeout time.Duration

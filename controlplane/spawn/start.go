@@ -204,11 +204,15 @@ func (m *Manager) progress(ctx context.Context, s *hub.Server, e hub.Event) erro
 // publish makes the server running and its route visible to edges, in one transaction.
 func (m *Manager) publish(ctx context.Context, s *hub.Server) error {
 	prefix := routes.UserPrefix(string(s.User), string(s.Name))
+	address := prefix
+	if m.opts.Hosts != nil {
+		address = m.opts.Hosts.Address(prefix)
+	}
 	return m.change(ctx, s, func(s *hub.Server) []store.Op {
 		s.State, s.Owner, s.Deadline = hub.Running, "", time.Time{}
 		s.LastActivity = time.Now().UTC()
-		s.Events = append(s.Events, hub.Event{Progress: 100, Ready: true, URL: prefix, Message: "Server ready at " + prefix,
-			HTMLMessage: fmt.Sprintf("Server ready at <a href=\"%[1]s\">%[1]s</a>", html.EscapeString(prefix))})
+		s.Events = append(s.Events, hub.Event{Progress: 100, Ready: true, URL: address, Message: "Server ready at " + address,
+			HTMLMessage: fmt.Sprintf("Server ready at <a href=\"%[1]s\">%[1]s</a>", html.EscapeString(address))})
 		return []store.Op{store.Delete(m.startingKey(s)), store.Put(m.routeKey(s), routes.Route{
 			Schema: routes.Schema, Prefix: prefix, Target: s.Instance.URL, Auth: s.Instance.Auth, Secret: s.Secret,
 			Owner: string(s.User), OwnerID: s.UserID, Server: string(s.Name), Gen: s.Gen,

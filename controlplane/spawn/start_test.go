@@ -85,6 +85,34 @@ func TestServerGetsItsOwnTokenAndEnvironment(t *testing.T) {
 	}
 }
 
+func TestServerOnAHostOfItsUsers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	hosts, err := routes.NewHosts("https://hub.example", "hub.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.adjust = func(o *spawn.Options) { o.Hosts = hosts }
+	s := w.replica("a").started("lab2")
+	const at = "https://alice.hub.example/user/alice/lab2/"
+	if last := s.Events[len(s.Events)-1]; last.URL != at || last.Message != "Server ready at "+at {
+		t.Errorf("the last event is %+v", last)
+	}
+	env := w.sim.env(alice)
+	for key, want := range map[string]string{
+		"JUPYTERHUB_HOST":               "https://hub.example",
+		"JUPYTERHUB_PUBLIC_URL":         "https://alice.hub.example/user/alice/lab2/",
+		"JUPYTERHUB_PUBLIC_HUB_URL":     "https://hub.example/hub/",
+		"JUPYTERHUB_OAUTH_CALLBACK_URL": "https://alice.hub.example/user/alice/lab2/oauth_callback",
+		"JUPYTERHUB_SERVICE_PREFIX":     "/user/alice/lab2/",
+		"JUPYTERHUB_BASE_URL":           "/",
+	} {
+		if env[key] != want {
+			t.Errorf("%s = %q, want %q", key, env[key], want)
+		}
+	}
+}
+
 func TestServersOfOneUserAreSeparate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

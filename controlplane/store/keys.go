@@ -16,6 +16,7 @@ const (
 	TokenOwners = "token-owners/"
 	Sessions    = "sessions/"
 	UserSession = "user-sessions/"
+	Visits      = "visits/"
 	Secrets     = "secrets/"
 	Members     = "members/"
 	HandRoutes  = "hand-routes/"

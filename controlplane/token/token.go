@@ -33,6 +33,7 @@ type Service struct {
 	owners   store.Table[index]
 	sessions store.Table[hub.Session]
 	byUser   store.Table[index]
+	visits   store.Table[Visit]
 	signing  *Signing
 }
 
@@ -50,6 +51,7 @@ func New(s *store.Store, signing *Signing) *Service {
 		owners:   store.NewTable[index](s, store.TokenOwners, "token"),
 		sessions: store.NewTable[hub.Session](s, store.Sessions, "session"),
 		byUser:   store.NewTable[index](s, store.UserSession, "session"),
+		visits:   store.NewTable[Visit](s, store.Visits, "sign-in"),
 		signing:  signing,
 	}
 }

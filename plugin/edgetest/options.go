@@ -28,6 +28,11 @@ var WrongOptions = []WrongOption{
 	{"hub with another scheme", map[string]any{"hub": []string{"ftp://hub:8081"}}, `option hub: "ftp://hub:8081" is not http://`},
 	{"public URL without a scheme", map[string]any{"publicURL": "hub.example.org"}, `option publicURL: "hub.example.org" is not an origin`},
 	{"public URL with a path", map[string]any{"publicURL": "https://hub.example.org/jupyter"}, `option publicURL: "https://hub.example.org/jupyter" is not an origin`},
+	{"user domain without a public URL", map[string]any{"userDomain": "hub.example.org"}, `option publicURL: needed with userDomain`},
+	{"user domain with a port", map[string]any{"publicURL": "https://hub.example.org", "userDomain": "hub.example.org:443"}, `option userDomain: "hub.example.org:443" is not a domain`},
+	{"hub below the user domain", map[string]any{"publicURL": "https://hub.example.org", "userDomain": "example.org"}, `option userDomain: "example.org" is not a domain`},
+	{"API hosts without a public URL", map[string]any{"apiHosts": []string{"10.0.0.7"}}, `option publicURL: needed with userDomain and with apiHosts`},
+	{"API host with a path", map[string]any{"publicURL": "https://hub.example.org", "apiHosts": []string{"10.0.0.7/hub/api"}}, `option apiHosts: "10.0.0.7/hub/api" is not a host`},
 	{"user without a password file", map[string]any{"etcdUsername": "edge"}, `option etcdPasswordFile: needed with etcdUsername`},
 	{"a password among the options", map[string]any{"etcdUsername": "edge", "etcdPassword": Canary}, `option "etcdPassword": there is no such option`},
 	{"a misspelt option", map[string]any{"publicUrI": "https://hub.example.org"}, `option "publicUrI": there is no such option`},
@@ -63,6 +68,9 @@ func (o Options) Map() map[string]any {
 	}
 	if o.PublicURL != "" {
 		m["publicURL"] = o.PublicURL
+	}
+	if o.UserDomain != "" {
+		m["userDomain"] = o.UserDomain
 	}
 	return m
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,6 +29,9 @@ type Options struct {
 	PublicURL string
 	// StoppedStatus is 0 for the edge's own choice.
 	StoppedStatus int
+	UserDomain    string
+	APIHosts      []string
+	QueryTokens   bool
 	// ActivityInterval is how often activity is reported; empty for the edge's own default.
 	ActivityInterval string
 	LogFields        bool
@@ -49,6 +53,7 @@ type World struct {
 	Hub    *Hub
 	Edge   http.Handler
 	Addr   string // where Edge is served
+	Host   string // of requests; Addr if it is empty
 }
 
 // Remote is an edge that is served by another process, which Traefik is.
@@ -98,6 +103,9 @@ func (w *World) Start(make Maker, change ...func(*Options)) {
 	o := Options{Etcd: []string{w.Etcd.Endpoint}, Prefix: w.Prefix, Hub: []string{w.Hub.URL}}
 	for _, f := range change {
 		f(&o)
+	}
+	if u, err := url.Parse(o.PublicURL); err == nil {
+		w.Host = u.Host
 	}
 	w.Edge = make(w.T, o)
 	w.serve()
@@ -187,9 +195,20 @@ func (w *World) Request(method, target string, headers ...string) *http.Request 
 	if err != nil {
 		w.T.Fatal(err)
 	}
+	if w.Host != "" {
+		r.Host = w.Host
+	}
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Add(headers[i], headers[i+1])
 	}
+	return r
+}
+
+// RequestAt is a request to one of the edge's hosts.
+func (w *World) RequestAt(host, method, target string, headers ...string) *http.Request {
+	w.T.Helper()
+	r := w.Request(method, target, headers...)
+	r.Host = host
 	return r
 }
 
@@ -306,7 +325,8 @@ type Hub struct {
 	server *httptest.Server
 
 	mu       sync.Mutex
-	exchange func(token string) (edgeToken string, status int)
+	exchange func(token, host string) (edgeToken string, status int)
+	redeem   func(code, host, state string) (edgeToken, next string)
 	renew    func(token string) (edgeToken string, status int)
 	calls    map[string]int // by path
 	away     bool           // answers reports of activity with 503
@@ -326,9 +346,21 @@ func (h *Hub) Stop() { h.server.Close() }
 
 // OnExchange and OnRenew say how the control plane answers.
 func (h *Hub) OnExchange(f func(token string) (string, int)) {
+	h.OnExchangeFor(func(token, _ string) (string, int) { return f(token) })
+}
+
+// OnExchangeFor is OnExchange with the host that the edge token is asked for.
+func (h *Hub) OnExchangeFor(f func(token, host string) (string, int)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.exchange = f
+}
+
+// OnRedeem says how the control plane redeems the code of a sign-in on a user's host. Without an edge token it refuses.
+func (h *Hub) OnRedeem(f func(code, host, state string) (edgeToken, next string)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.redeem = f
 }
 
 // OnRenew says how the control plane renews an edge token.
@@ -360,10 +392,7 @@ func (h *Hub) AllCalls() int {
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	h.calls[r.URL.Path]++
-	f := h.exchange
-	if r.URL.Path == "/hub/api/edge/renew" {
-		f = h.renew
-	}
+	exchange, renew, redeem := h.exchange, h.renew, h.redeem
 	h.mu.Unlock()
 	if !strings.HasPrefix(r.URL.Path, "/hub/api/edge/") {
 		w.Header().Add("Set-Cookie", "edgehub-session=from-the-hub; Path=/hub/")
@@ -374,16 +403,24 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.takeActivity(w, r)
 		return
 	}
-	in := struct{ Token string }{}
-	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || f == nil {
-		w.WriteHeader(http.StatusForbidden)
-		return
+	in := struct{ Token, Code, Host, State string }{}
+	status, token, next := http.StatusForbidden, "", ""
+	switch err := json.NewDecoder(r.Body).Decode(&in); {
+	case err != nil:
+	case r.URL.Path == "/hub/api/edge/renew" && renew != nil:
+		token, status = renew(in.Token)
+	case r.URL.Path == "/hub/api/edge/exchange" && exchange != nil:
+		token, status = exchange(in.Token, in.Host)
+	case r.URL.Path == "/hub/api/edge/redeem" && redeem != nil:
+		if token, next = redeem(in.Code, in.Host, in.State); token != "" {
+			status = http.StatusOK
+		}
 	}
-	token, status := f(in.Token)
 	Keep(in.Token)
+	Keep(in.Code)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"edge_token": token, "expires_in": 3600})
+	_ = json.NewEncoder(w).Encode(map[string]any{"edge_token": token, "expires_in": 3600, "next": next})
 }
 
 // part replaces one dot-separated part of a token.

@@ -117,8 +117,9 @@ func (t Traffic) Messages() (sent, seen int) {
 	return sent, seen
 }
 
-// OpenBrowser starts a browser that ends with the test. Its pictures are among the test's artefacts.
-func OpenBrowser(t testing.TB) *Browser {
+// OpenBrowser starts a browser that ends with the test. Its pictures are among the test's artefacts. With hosts it finds every
+// name below localhost at that address.
+func OpenBrowser(t testing.TB, hosts ...string) *Browser {
 	t.Helper()
 	program := Peer(t, Chromium)
 	profile, err := os.MkdirTemp("", "edgehub-profile") //nolint:usetesting // t.TempDir fails the test when a last file appears during removal
@@ -129,7 +130,7 @@ func OpenBrowser(t testing.TB) *Browser {
 	b := &Browser{t: t, dir: ArtifactDir(t), profile: profile}
 	b.tidy()
 	// The test's own context ends before its cleanup, in which the last picture is taken.
-	alloc, stopAlloc := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), chromiumOptions(program, profile)...)
+	alloc, stopAlloc := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), chromiumOptions(program, profile, hosts)...)
 	t.Cleanup(stopAlloc)
 	ctx, stop := chromedp.NewContext(alloc, chromedp.WithListener(b.listen), chromedp.WithErrorf(func(string, ...any) {}))
 	t.Cleanup(stop)
@@ -152,7 +153,7 @@ func OpenBrowser(t testing.TB) *Browser {
 	return b
 }
 
-func chromiumOptions(program, profile string) []chromedp.ExecAllocatorOption {
+func chromiumOptions(program, profile string, hosts []string) []chromedp.ExecAllocatorOption {
 	opts := []chromedp.ExecAllocatorOption{chromedp.ExecPath(program), chromedp.UserDataDir(profile)}
 	for _, flag := range []string{
 		"headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "no-default-browser-check",
@@ -162,6 +163,9 @@ func chromiumOptions(program, profile string) []chromedp.ExecAllocatorOption {
 		"disable-background-timer-throttling", "disable-backgrounding-occluded-windows", "disable-renderer-backgrounding",
 	} {
 		opts = append(opts, chromedp.Flag(flag, true))
+	}
+	for _, address := range hosts {
+		opts = append(opts, chromedp.Flag("host-resolver-rules", "MAP *.localhost "+address))
 	}
 	return append(opts, chromedp.Flag("lang", "en-GB"), chromedp.Flag("force-color-profile", "srgb"))
 }

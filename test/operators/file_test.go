@@ -171,6 +171,36 @@ func withTLS(t *testing.T, etcd *edgetest.Etcd) (endpoint, ca string) {
 	return server.URL, ca
 }
 
+// TestUserHosts has the hub on one host and alice's server on another.
+func TestUserHosts(t *testing.T) {
+	p := newPlace(t)
+	etcd := edgetest.StartEtcd(t, false)
+	w := newHub(t, etcd, routes.DefaultPrefix)
+	cert, key := p.certificate(t, "hub.example.org", "*.hub.example.org")
+	p.write(t, "dynamic/hub.yml", block(t, "user-hosts.yml", append(endpoints("http", etcd.Endpoint),
+		"/etc/traefik/tls/hub.crt", p.write(t, "hub.crt", cert), "/etc/traefik/tls/hub.key", p.write(t, "hub.key", key))...))
+	tr := p.start(t, "--configFile="+p.static(t, local...))
+	tr.serves(t, w, "hub.example.org")
+	person := []string{"Accept", "text/html"}
+	if a := tr.get(t, "https://hub.example.org/user/alice/lab", person...); a.Header.Get("Location") != "https://alice.hub.example.org/user/alice/lab" {
+		t.Errorf("a person on the hub's host: %d %v", a.Status, a.Header)
+	}
+	a := tr.get(t, "https://alice.hub.example.org/user/alice/lab", person...)
+	if !strings.HasPrefix(a.Header.Get("Location"), "https://hub.example.org/hub/edge/visit?host=alice.hub.example.org&next=%2Fuser%2Falice%2Flab&") {
+		t.Errorf("a person on alice's host: %d %v", a.Status, a.Header)
+	}
+	cookie := []string{"Cookie", "__Host-edgehub=" + w.HostToken("alice", "alice.hub.example.org")}
+	if seen := tr.get(t, "https://alice.hub.example.org/user/alice/lab", cookie...).Seen(); seen == nil || seen.Server != "alice" {
+		t.Error("alice's cookie is not good on her host")
+	}
+	if a := tr.get(t, "https://bob.hub.example.org/user/alice/lab", cookie...); a.Status != 404 {
+		t.Errorf("alice's server on bob's host: %d %s", a.Status, a.Body)
+	}
+	if a := tr.get(t, "https://hub.example.org/user/alice/lab", cookie...); a.Status != 403 {
+		t.Errorf("alice's cookie on the hub's host: %d %s", a.Status, a.Body)
+	}
+}
+
 // TestTwoHubs shows that hubs behind one Traefik share nothing: the one does not know the other's tokens.
 func TestTwoHubs(t *testing.T) {
 	p := newPlace(t)

@@ -60,8 +60,8 @@ func routers(o edgetest.Options, probe string) section {
 		},
 		"middlewares": section{"edge": section{"plugin": section{"edgehub": section{
 			"etcd": o.Etcd, "prefix": o.Prefix, "hub": o.Hub, "publicURL": o.PublicURL, "stoppedStatus": o.StoppedStatus,
-			"activityInterval": o.ActivityInterval,
-			"logFields":        o.LogFields, "statusPath": o.StatusPath, "statusTokenFile": o.StatusTokenFile}}}},
+			"activityInterval": o.ActivityInterval, "userDomain": o.UserDomain, "apiHosts": o.APIHosts, "queryTokens": o.QueryTokens,
+			"logFields": o.LogFields, "statusPath": o.StatusPath, "statusTokenFile": o.StatusTokenFile}}}},
 	}}
 }
 

@@ -76,6 +76,7 @@ func (l *loaded) make(t testing.TB, o edgetest.Options) http.Handler {
 	config := l.createConfig.Call(nil)[0]
 	for name, value := range map[string]any{"Etcd": o.Etcd, "Prefix": o.Prefix, "Hub": o.Hub, "PublicURL": o.PublicURL,
 		"StoppedStatus": o.StoppedStatus, "ActivityInterval": o.ActivityInterval,
+		"UserDomain": o.UserDomain, "APIHosts": o.APIHosts, "QueryTokens": o.QueryTokens,
 		"LogFields": o.LogFields, "StatusPath": o.StatusPath, "StatusTokenFile": o.StatusTokenFile} {
 		config.Elem().FieldByName(name).Set(reflect.ValueOf(value))
 	}
