@@ -204,6 +204,28 @@ func TestReloadsKeepSocketsAndLeakNothing(t *testing.T) {
 	last.Close()
 }
 
+// TestAReloadWhileEtcdIsAwayKeepsTheRoutes is fault C21: Traefik reads a new configuration, and what the old handlers knew is
+// what the new ones serve.
+func TestAReloadWhileEtcdIsAwayKeepsTheRoutes(t *testing.T) {
+	etcd := edgetest.StartEtcd(t, false)
+	w := edgetest.NewWorld(t, etcd)
+	w.PutRoute(edgetest.Route("alice", edgetest.Server(t, "alice").URL))
+	ctx, cancel := context.WithCancel(context.Background())
+	first, _ := New(ctx, nil, config(w), "m")
+	w.Eventually("the edge is ready", first.(*Edge).Ready)
+	etcd.Stop()
+	cancel()
+	second, _ := New(t.Context(), nil, config(w), "m")
+	t.Cleanup(second.(*Edge).Close)
+	r := httptest.NewRequest(http.MethodGet, "/user/alice/x", nil)
+	r.Header.Set("Authorization", "token "+w.TokenOf("alice"))
+	answer := httptest.NewRecorder()
+	second.ServeHTTP(answer, r)
+	if answer.Code != http.StatusOK {
+		t.Errorf("after a reload without etcd: %d %s", answer.Code, answer.Body)
+	}
+}
+
 func TestPanicsInGoroutinesStayThere(t *testing.T) {
 	lines := captureLog(t)
 	s := newShared(&settings{etcd: []*address{{scheme: "http", host: "127.0.0.1:1"}}, prefix: "/x/"})
