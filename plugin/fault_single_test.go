@@ -47,6 +47,7 @@ func putUser(w *edgetest.World, user string) {
 }
 
 func TestC6EtcdComesAfterTheEdge(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	etcd := edgetest.StartEtcd(t, false)
 	w := edgetest.NewWorld(t, etcd)
@@ -74,6 +75,7 @@ func TestC6EtcdComesAfterTheEdge(t *testing.T) {
 }
 
 func TestC6TheFirstOfTwoMembersIsSilent(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	etcd := edgetest.SharedEtcd(t)
 	link, silent := edgetest.LinkTo(t, etcd)
@@ -88,6 +90,7 @@ func TestC6TheFirstOfTwoMembersIsSilent(t *testing.T) {
 }
 
 func TestC8CompactionPastTheEdge(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	etcd := edgetest.StartEtcd(t, false)
 	link, endpoint := edgetest.LinkTo(t, etcd)
@@ -139,6 +142,7 @@ func goneEver(t *testing.T, s *shared, user string) func() bool {
 }
 
 func TestC9CompactionBetweenPages(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	etcd := edgetest.StartEtcd(t, false)
 	w := edgetest.NewWorld(t, etcd)
@@ -169,6 +173,7 @@ func TestC9CompactionBetweenPages(t *testing.T) {
 }
 
 func TestC10RestoreOfAnOlderBackup(t *testing.T) {
+	notShort(t)
 	lines := captureLog(t)
 	etcd := edgetest.StartEtcd(t, false)
 	w, s := startWorld(t, etcd, etcd.Endpoint)
@@ -236,6 +241,7 @@ func putAs(t *testing.T, c *clientv3.Client, w *edgetest.World, user string) {
 }
 
 func TestC15TokensEndAndThePasswordChanges(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	etcd := edgetest.StartEtcdWith(t, edgetest.Settings{TokenTTL: 1})
 	w := edgetest.NewWorld(t, etcd)
@@ -264,6 +270,7 @@ func TestC15TokensEndAndThePasswordChanges(t *testing.T) {
 }
 
 func TestC16TheRoleIsRevoked(t *testing.T) {
+	notShort(t)
 	lines := captureLog(t)
 	etcd := edgetest.StartEtcd(t, false)
 	w := edgetest.NewWorld(t, etcd)
@@ -294,6 +301,7 @@ func TestC16TheRoleIsRevoked(t *testing.T) {
 
 // TestC18EventsThatAreLost drops and repeats events on their way.
 func TestC18EventsThatAreLost(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	for name, c := range map[string]struct {
 		edit   func(message string) []string // of each message with bob in it
@@ -343,6 +351,7 @@ func drop(string) []string { return nil }
 
 // TestC18AWatchThatStandsStill has a watch that is open and says nothing, while etcd answers everything else.
 func TestC18AWatchThatStandsStill(t *testing.T) {
+	notShort(t)
 	t.Parallel()
 	etcd := edgetest.SharedEtcd(t)
 	watches := atomic.Int64{}

@@ -154,9 +154,7 @@ func compare(v *view, etcd *clientv3.GetResponse, tree string) string {
 // TestThreeMembers puts one edge through the faults of a cluster, one after the other.
 func TestThreeMembers(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("takes a minute")
-	}
+	notShort(t)
 	c := edgetest.StartCluster(t)
 	f := newFaulty(t, c)
 	restart := func(t *testing.T, m *edgetest.Member) {
@@ -269,4 +267,12 @@ func requests(c *edgetest.Cluster) int {
 		n += m.Front.Requests()
 	}
 	return n
+}
+
+// notShort leaves a test that waits for timeouts out of `make test-quick`.
+func notShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("waits for timeouts; not with -short")
+	}
 }

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"context"
 	"net/http"
 	"sync"
 	"time"
@@ -30,10 +31,10 @@ func awaitRoute(s *shared, r *http.Request, path string, f *found) (*found, bool
 		return nil, true
 	}
 	defer s.state.holds.leave(prefix)
-	end := time.NewTimer(time.Duration(f.starting.Hold) * time.Second)
-	defer end.Stop()
+	wait, cancel := context.WithTimeout(r.Context(), time.Duration(f.starting.Hold)*time.Second)
+	defer cancel()
 	for {
-		// First the channel, then the look: a change after the look closes this very channel.
+		// First the context, then the look: a change after the look ends this very context.
 		changed := s.state.holds.next(prefix)
 		now, err := find(s.state, path)
 		if err == nil && now.route != nil {
@@ -42,14 +43,21 @@ func awaitRoute(s *shared, r *http.Request, path string, f *found) (*found, bool
 		if err != nil || !stillWaits(s, now, claims) {
 			return nil, false
 		}
-		select {
-		case <-changed:
-		case <-end.C:
-			return nil, true
-		case <-r.Context().Done():
-			return nil, false
+		if wait.Err() != nil {
+			stays := r.Context().Err() == nil
+			return nil, stays
 		}
+		awaitEither(wait, changed)
 	}
+}
+
+// awaitEither waits until one of two contexts has ended.
+func awaitEither(a, b context.Context) {
+	either, cancel := context.WithCancel(a)
+	stop := context.AfterFunc(b, cancel)
+	<-either.Done()
+	stop()
+	cancel()
 }
 
 // waiterOf says who asks, if they may wait for the starting server of f, or nil. The cookie comes first here: JupyterLab's
@@ -88,10 +96,18 @@ type holds struct {
 	ended bool
 }
 
-// held are the requests that wait for one server; changed is closed when they should look again.
+// held are the requests that wait for one server; changed ends when they should look again.
 type held struct {
 	count   int
-	changed chan bool
+	changed context.Context
+	wake    context.CancelFunc
+}
+
+// renew makes what the next change ends.
+func (one *held) renew() {
+	ctx, cancel := context.WithCancel(context.Background())
+	one.changed = ctx
+	one.wake = cancel
 }
 
 func newHolds() *holds { return &holds{of: make(map[string]*held)} }
@@ -105,7 +121,8 @@ func (h *holds) enter(prefix string) bool {
 		return false
 	}
 	if one == nil {
-		one = &held{changed: make(chan bool)}
+		one = &held{}
+		one.renew()
 		h.of[prefix] = one
 	}
 	one.count++
@@ -120,6 +137,7 @@ func (h *holds) leave(prefix string) {
 	one.count--
 	h.count--
 	if one.count == 0 {
+		one.wake()
 		delete(h.of, prefix)
 	}
 }
@@ -131,8 +149,8 @@ func (h *holds) waiting() int64 {
 	return int64(h.count)
 }
 
-// next is the channel that the next change closes, for somebody who has entered.
-func (h *holds) next(prefix string) chan bool {
+// next ends with the next change, for somebody who has entered.
+func (h *holds) next(prefix string) context.Context {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.of[prefix].changed
@@ -148,8 +166,8 @@ func (h *holds) wake(c *change) {
 	defer h.mu.Unlock()
 	for prefix := range c.prefixes {
 		if one := h.of[prefix]; one != nil {
-			close(one.changed)
-			one.changed = make(chan bool)
+			one.wake()
+			one.renew()
 		}
 	}
 }
@@ -158,8 +176,8 @@ func (h *holds) wakeAll() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, one := range h.of {
-		close(one.changed)
-		one.changed = make(chan bool)
+		one.wake()
+		one.renew()
 	}
 }
 

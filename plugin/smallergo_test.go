@@ -14,6 +14,8 @@ import (
 //
 //   - of "case a, b:" it looks at a only, unless the values are constants. In the checks of a token that is an open door;
 //   - "return x, len(y)" writes the length into the place of x;
+//   - the cases of a select statement are shared by all goroutines that execute it, so that one waits for the channels of
+//     another. Contexts do the same, compiled;
 //   - what a function has deferred runs with the function's frame locked, and so waits for ever if it calls a function that
 //     was made in the same frame;
 //   - package variables are set in the order of the files, whatever they depend on, so one that calls a function of ours may
@@ -38,6 +40,8 @@ func TestNothingThatYaegiReadsDifferently(t *testing.T) {
 			}
 			ast.Inspect(parsed, func(n ast.Node) bool {
 				switch n := n.(type) {
+				case *ast.SelectStmt:
+					t.Errorf("%s: a select statement; wait for a context", set.Position(n.Pos()))
 				case *ast.FuncDecl:
 					checkDeferred(t, set, n)
 				case *ast.GenDecl:

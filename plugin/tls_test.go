@@ -115,6 +115,7 @@ func startSecureEtcd(t *testing.T, a *authority) *edgetest.Etcd {
 }
 
 func TestEtcdWithTLS(t *testing.T) {
+	notShort(t)
 	t.Parallel() // the only one of these that looks at the log
 	lines := captureLog(t)
 	ours, theirs := newAuthority(t), newAuthority(t)

@@ -268,12 +268,10 @@ func (w *watcher) apply(msg *watchResult) {
 	}
 }
 
-// pause waits for d or until ctx ends.
+// pause waits for d or until ctx ends. It does without a select statement, whose cases Yaegi shares among all goroutines that
+// execute it: one would wait for the timer of another.
 func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
+	ctx, cancel := context.WithTimeout(ctx, d)
+	<-ctx.Done()
+	cancel()
 }

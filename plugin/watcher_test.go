@@ -131,6 +131,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 func (s *shared) has(user string) bool { return s.state.routeOf(routes.UserPrefix(user, "")) != nil }
 
 func TestWatchesThatLieAreLeft(t *testing.T) {
+	notShort(t)
 	header := func(revision int) string { return fmt.Sprintf(`"header":{"cluster_id":"7","revision":"%d"}`, revision) }
 	for name, script := range map[string]func(g *fakeGateway){
 		"canceled by compaction, stream left open": func(g *fakeGateway) {
@@ -210,6 +211,7 @@ func TestWatchesThatLieAreLeft(t *testing.T) {
 }
 
 func TestLostEventsAreFound(t *testing.T) {
+	notShort(t)
 	t.Run("a lost key changes the count", func(t *testing.T) {
 		t.Parallel()
 		g := newFakeGateway(t)
@@ -244,6 +246,7 @@ func TestLostEventsAreFound(t *testing.T) {
 }
 
 func TestDeadMembersAreLeft(t *testing.T) {
+	notShort(t)
 	dead := "http://" + edgetest.FreeAddr(t)
 	g := newFakeGateway(t)
 	s := startOn(t, dead, g.server.URL)
@@ -275,6 +278,7 @@ func TestLongTreesAreReadInPages(t *testing.T) {
 }
 
 func TestEtcdWithAuthentication(t *testing.T) {
+	notShort(t)
 	etcd := edgetest.StartEtcd(t, false)
 	w := edgetest.NewWorld(t, etcd)
 	putUser(w, "alice")
