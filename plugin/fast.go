@@ -122,6 +122,9 @@ func serveFast(s *shared, w http.ResponseWriter, r *http.Request) int {
 	size := resp.ContentLength
 	if uint64(size) > bufferSize || status < 200 || atomic.LoadInt32(&p.old) != 0 {
 		carryOn(s, w, r, p, resp)
+		if status < 200 { // 0 would mean that nothing has been done
+			return http.StatusBadGateway
+		}
 		return status
 	}
 	to := w.Header()
