@@ -191,6 +191,9 @@ func (u *up) announce(ctx context.Context, addr net.Addr) error {
 
 // findEdge checks the options of the front door and finds Traefik if it is asked for.
 func (u *up) findEdge(addr net.Addr) error {
+	if err := controlplane.CheckPublicURL(u.PublicURL); err != nil {
+		return err
+	}
 	if err := front.CheckStoppedStatus(u.StoppedStatus); err != nil {
 		return err
 	}
