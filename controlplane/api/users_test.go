@@ -308,7 +308,7 @@ func TestActivity(t *testing.T) {
 	alice := h.user("alice", false)
 	secret := as(h.token(alice))
 	h.running(alice, "")
-	started := h.idleFor(alice, "", time.Hour)
+	started := h.idleFor(alice, "", 3*time.Hour)
 	post := func(body string) answer {
 		t.Helper()
 		return h.do("POST", "/hub/api/users/alice/activity", body, secret)
