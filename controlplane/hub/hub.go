@@ -100,14 +100,6 @@ type User struct {
 	TokensAfter int64 `json:"tokens_after,omitempty"`
 }
 
-// Service is a program with rights of its own. Its key in the store is its name.
-type Service struct {
-	Schema int    `json:"v"`
-	Name   string `json:"name"`
-	// Admin gives the role admin.
-	Admin bool `json:"admin,omitempty"`
-}
-
 // Session is one browser that signed in. Its key in the store is a hash of the secret in its cookie.
 type Session struct {
 	Schema  int       `json:"v"`
