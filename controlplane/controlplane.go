@@ -22,6 +22,7 @@ import (
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/api"
 	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/oauth"
 	"github.com/edgehub/edgehub/controlplane/pages"
 	"github.com/edgehub/edgehub/controlplane/spawn"
 	"github.com/edgehub/edgehub/controlplane/spawn/local"
@@ -160,7 +161,7 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	servers := spawn.New(spawn.Options{
 		Store: st, Tokens: tokens, Spawner: c.spawner, Log: c.log, Replica: c.id, HubID: signing.HubID(),
 		APIURL: c.opts.APIURL, PublicURL: c.opts.PublicURL, Hosts: hosts, StartTimeout: c.opts.StartTimeout, ReadyTimeout: c.opts.ReadyTimeout,
-		HoldStart: c.opts.HoldStart,
+		HoldStart: c.opts.HoldStart, ClientScopes: c.opts.OAuthScopes,
 	})
 	xsrf := web.XSRF{MAC: signing.MAC}
 	html, err := pages.New(pages.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Version: c.opts.Version,
@@ -170,6 +171,8 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	}
 	mux := http.NewServeMux()
 	rest := api.New(api.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Hosts: hosts})
+	mux.Handle(oauth.Prefix, oauth.New(oauth.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Pages: html, Log: c.log,
+		PublicURL: c.opts.PublicURL, RequirePKCE: c.opts.RequirePKCE, TokenLife: c.opts.OAuthTokenLife}))
 	mux.Handle("/hub/api", rest)
 	mux.Handle("/hub/api/", rest)
 	mux.Handle("/", html)

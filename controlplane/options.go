@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/spawn/local"
 	"github.com/edgehub/edgehub/controlplane/token"
@@ -45,6 +46,12 @@ type Options struct {
 	// HoldStart is how long programs' requests may wait for a server to start: whole seconds up to MaxHoldStart, or zero.
 	HoldStart time.Duration
 	Spawner   local.Options
+	// RequirePKCE refuses OAuth clients that do not use PKCE, JupyterHub's oauth_require_pkce. OAuthTokenLife is how long OAuth
+	// access tokens are good at most, its oauth_token_expires_in; zero is as long as a session.
+	RequirePKCE    bool
+	OAuthTokenLife time.Duration
+	// OAuthScopes is what servers may ask of their visitors as OAuth clients, JupyterHub's oauth_client_allowed_scopes.
+	OAuthScopes []string
 	// Version is edgehub's, for people to see.
 	Version string
 	Log     *slog.Logger
@@ -63,6 +70,12 @@ func (o *Options) validate() error {
 	}
 	if h := o.HoldStart; h < 0 || h > MaxHoldStart || h%time.Second != 0 {
 		return hub.Errorf(hub.Invalid, "%s is no time to hold requests while a server starts. Write whole seconds, %s at most, for example 30s; 0 for not at all.", h, MaxHoldStart)
+	}
+	if d := o.OAuthTokenLife; d < 0 || d > 0 && d < time.Minute {
+		return hub.Errorf(hub.Invalid, "OAuth access tokens cannot be good for %s. Use a minute or more, for example 24h; 0 for as long as the session.", d)
+	}
+	if err := access.CheckClientScopes(o.OAuthScopes); err != nil {
+		return hub.Errorf(hub.Invalid, "oauth_client_allowed_scopes: %s.", err)
 	}
 	if err := token.CheckKeyAge(o.RotateKeysEvery); err != nil {
 		return err

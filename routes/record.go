@@ -21,6 +21,9 @@ const (
 	// AuthHeaders replaces them by headers that say who the visitor is, signed with Secret (see package plugin, identity.go).
 	// It is for any other web app.
 	AuthHeaders = "headers"
+	// AuthOAuth passes requests on with the visitor's own API token, if there is one in the Authorization header: the program
+	// finds out by itself who visits, as an OAuth client of the hub (jupyterhub-singleuser without tickets, HubOAuth).
+	AuthOAuth = "oauth"
 )
 
 // Route is what an edge needs to serve one URL prefix. It is the value of one key below RoutesTree.
@@ -64,7 +67,7 @@ func ParseRoute(key string, value []byte) (*Route, error) {
 		return nil, ErrRecord
 	}
 	switch r.Auth {
-	case AuthNone:
+	case AuthNone, AuthOAuth:
 	case AuthSecret, AuthTicket, AuthHeaders:
 		if len(r.Secret) < 16 || r.OwnerID == "" && strings.HasPrefix(r.Prefix, usersTree) {
 			return nil, ErrRecord
@@ -172,3 +175,6 @@ func ParseHub(value []byte) (*Hub, error) {
 	}
 	return h, nil
 }
+
+// Open reports whether edges let everybody through to the program behind a route, which decides by itself.
+func (r *Route) Open() bool { return r.Auth == AuthNone || r.Auth == AuthOAuth }

@@ -89,7 +89,7 @@ Let nobody but the front doors reach the program's port, or have it check the ti
 	}
 	r, secret := &route{Users: []string{}, Groups: []string{}}, ""
 	c.Flags().StringVar(&r.Target, "target", "", "the program's `URL`, http://HOST:PORT")
-	c.Flags().StringVar(&r.Auth, "auth", "headers", "what the program gets: `KIND` headers, secret or none")
+	c.Flags().StringVar(&r.Auth, "auth", "headers", "what the program gets: `KIND` headers, secret, oauth or none")
 	c.Flags().StringVar(&secret, "secret-file", "", "`FILE` with the secret for --auth=secret or headers, 16 characters or more")
 	c.Flags().StringSliceVar(&r.Users, "user", r.Users, "users who may visit, `NAME,...`")
 	c.Flags().StringSliceVar(&r.Groups, "group", r.Groups, "groups that may visit, `NAME,...`")

@@ -137,6 +137,7 @@ func (p *Pages) forget(w http.ResponseWriter, r *http.Request) {
 			web.SetCookie(w, r, name, "", -1)
 		}
 	}
+	web.ForgetSessionID(w, r)
 	if len(r.CookiesNamed("_xsrf")) > 0 {
 		http.SetCookie(w, &http.Cookie{Name: "_xsrf", Path: "/hub/", MaxAge: -1, Secure: web.Secure(r), SameSite: http.SameSiteLaxMode})
 	}

@@ -20,6 +20,9 @@ const (
 	Secrets     = "secrets/"
 	Members     = "members/"
 	HandRoutes  = "hand-routes/"
+	OAuthCodes  = "oauth/codes/"
+	OAuthUsed   = "oauth/used/"
+	OAuthIssued = "oauth/issued/"
 )
 
 // ID joins the parts of a record's identity into one string, so that different parts never give the same one.

@@ -62,9 +62,13 @@ func (s *Service) SessionByID(ctx context.Context, userID, id string) (hub.Sessi
 	return s.sessionByHash(ctx, entry.Value.Hash)
 }
 
-// EndSession signs one browser out: its session is gone and edges refuse its edge tokens. Ending one that is gone already
-// is not an error.
+// EndSession signs one browser out: its session is gone with its OAuth tokens, and edges refuse its edge tokens. Ending one
+// that is gone already is not an error.
 func (s *Service) EndSession(ctx context.Context, userID, id string) error {
+	// Before the session, so that whoever tries again after a failure ends those that are left.
+	if err := s.endTokens(ctx, userID, func(e index) bool { return e.Session == id }); err != nil {
+		return err
+	}
 	entry, err := s.byUser.Get(ctx, store.ID(userID, id))
 	if err != nil {
 		if hub.KindOf(err) == hub.NotFound {
