@@ -22,6 +22,7 @@ import (
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/api"
 	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/login"
 	"github.com/edgehub/edgehub/controlplane/pages"
 	"github.com/edgehub/edgehub/controlplane/spawn"
 	"github.com/edgehub/edgehub/controlplane/spawn/local"
@@ -163,8 +164,12 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 		HoldStart: c.opts.HoldStart,
 	})
 	xsrf := web.XSRF{MAC: signing.MAC}
+	logins, err := login.New(login.Options{Providers: c.opts.Logins, HubURL: c.opts.PublicURL + "hub/", Accounts: accounts, Store: st, MAC: signing.MAC, Log: c.log})
+	if err != nil {
+		return nil, err
+	}
 	html, err := pages.New(pages.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Version: c.opts.Version,
-		Hosts: hosts})
+		Hosts: hosts, Logins: logins, NoPasswords: c.opts.NoPasswords})
 	if err != nil {
 		return nil, err
 	}

@@ -96,13 +96,25 @@ type LoginView struct {
 	Username string
 	// Error says why the last try failed.
 	Error string
+	// Methods are the login providers, Passwords says whether the form is shown.
+	Methods   []hub.LoginMethod
+	Passwords bool
+}
+
+// MethodURL is where signing in through a provider begins.
+func (v LoginView) MethodURL(m hub.LoginMethod) string {
+	return withNext(hubPrefix+"oauth_login/"+m.Name, v.Next)
 }
 
 // Action takes the POST of the form.
 func (v LoginView) Action() string { return withNext(hubPrefix+"login", v.Next) }
 
 // LogoutView asks whether to sign out, for those who GET /hub/logout: a GET changes nothing (threat T55).
-type LogoutView struct{ Page }
+type LogoutView struct {
+	Page
+	// Leave is where the browser goes to be signed out at the login provider too; usually empty.
+	Leave string
+}
 
 // HomeView is the page of the signed-in user.
 type HomeView struct {
