@@ -30,6 +30,7 @@ func (l *Login) admit(ctx context.Context, c *client, person claims) (hub.User, 
 	u, err := l.opts.Accounts.Arrive(ctx, a)
 	if hub.KindOf(err) == hub.Conflict {
 		l.opts.Log.Warn("sign-in refused: the name belongs to another identity", "provider", c.Name, "user", name)
+		err = refused("The user name %s belongs to somebody else here. If that is you, ask your administrator.", name)
 	}
 	return u, err
 }

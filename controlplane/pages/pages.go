@@ -207,6 +207,9 @@ func (p *Pages) writeError(w http.ResponseWriter, r *http.Request, status int, e
 		c = nil
 	}
 	view := ErrorView{Page: p.page(w, r, c), Status: status, Message: web.Message(err), RequestID: web.RequestID(r), Retry: retryOf(err)}
+	if view.Retry != "" {
+		view.Title = "Signing in did not work"
+	}
 	if renderErr := p.render.Render(w, status, ErrorPage, view); renderErr != nil {
 		p.Log.Error("cannot render the error page", "err", renderErr)
 		http.Error(w, http.StatusText(status), status)

@@ -5,6 +5,7 @@ go 1.26.0
 
 tool github.com/dexidp/dex/cmd/dex
 
+// Dex's own module has had no version that the module proxy serves since 2021. This is a copy of a newer one.
 replace github.com/dexidp/dex => github.com/netbirdio/dex v0.244.0
 
 require (

@@ -36,6 +36,8 @@ type Options struct {
 	Jupyter bool
 	// Args are more arguments for `edgehub up`, or for `edgehub hub`.
 	Args []string
+	// Public tells the hub of New its public address.
+	Public bool
 	// ActivityInterval is how often the front door of New reports activity, a minute if empty.
 	ActivityInterval string
 }
@@ -128,6 +130,9 @@ func New(t testing.TB, o Options) *World {
 			"--listen-peer-urls", strings.Replace(w.EtcdURL, "2379", "2380", 1), "--initial-advertise-peer-urls", strings.Replace(w.EtcdURL, "2379", "2380", 1),
 			"--initial-cluster", "default=" + strings.Replace(w.EtcdURL, "2379", "2380", 1),
 			"--watch-progress-notify-interval=5s", "--unsafe-no-fsync", "--log-level=warn"}})
+	if o.Public {
+		o.Args = append([]string{"--public-url", w.front}, o.Args...)
+	}
 	w.Hub = w.process("hub", Process{path: binary, ready: w.answers(w.hub+"/hub/health", ""), env: w.hubEnv(o),
 		args: append([]string{"hub", "--etcd", w.EtcdURL, "--listen", host(w.hub), "--data", w.Data, "--api-url", w.front + "/hub/api",
 			"--bootstrap-token-file", w.file("token"), "--log-level", "debug", "--config", w.file("hub.yml")}, o.Args...)})
