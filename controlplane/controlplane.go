@@ -85,6 +85,7 @@ func (c *ControlPlane) Run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
+	defer parts.logins.Close()
 	// Workers and membership outlive the requests that are drained, so they do not end with ctx.
 	workers, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorkers()
@@ -141,6 +142,7 @@ func (c *ControlPlane) awaitStore(ctx context.Context, st *store.Store) error {
 type parts struct {
 	tokens  *token.Service
 	servers *spawn.Manager
+	logins  *login.Login
 	handler http.Handler
 }
 
@@ -178,7 +180,7 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	mux.Handle("/hub/api", rest)
 	mux.Handle("/hub/api/", rest)
 	mux.Handle("/", html)
-	return &parts{tokens: tokens, servers: servers, handler: web.WithRequestID(c.log, web.StrictPath(mux))}, nil
+	return &parts{tokens: tokens, servers: servers, logins: logins, handler: web.WithRequestID(c.log, web.StrictPath(mux))}, nil
 }
 
 // bootstrap makes a new hub usable: an administrator who can sign in, and the token of automation.

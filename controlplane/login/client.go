@@ -86,11 +86,11 @@ func newTransport() http.RoundTripper {
 	return bounded{t.Clone()}
 }
 
-type bounded struct{ next http.RoundTripper }
+type bounded struct{ *http.Transport }
 
 // RoundTrip does one request.
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := b.next.RoundTrip(r)
+	resp, err := b.Transport.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}

@@ -64,6 +64,13 @@ func New(opts Options) (*Login, error) {
 	return l, nil
 }
 
+// Close ends the connections to providers that nobody uses at the moment.
+func (l *Login) Close() {
+	for _, c := range l.clients {
+		c.http.CloseIdleConnections()
+	}
+}
+
 // CallbackPath is where the first provider sends browsers back to, below HubURL, as in JupyterHub. Each further one has the
 // same with its name at the end, so that no answer of one can be taken for another's.
 const CallbackPath = "oauth_callback"
