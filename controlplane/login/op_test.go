@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,9 +49,12 @@ type provider struct {
 
 const clientID, secret = "the-hub", "correct-horse-battery"
 
+// keyOfAll signs for all providers: making one takes a while.
+var keyOfAll = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
 func newProvider(t *testing.T) *provider {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, err := keyOfAll()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -207,8 +207,11 @@ func (p *Pages) writeError(w http.ResponseWriter, r *http.Request, status int, e
 		c = nil
 	}
 	view := ErrorView{Page: p.page(w, r, c), Status: status, Message: web.Message(err), RequestID: web.RequestID(r), Retry: retryOf(err)}
-	if view.Retry != "" {
+	switch {
+	case view.Retry != "":
 		view.Title = "Signing in did not work"
+	case hub.KindOf(err) == hub.Unauthenticated:
+		view.Title = "Please sign in"
 	}
 	if renderErr := p.render.Render(w, status, ErrorPage, view); renderErr != nil {
 		p.Log.Error("cannot render the error page", "err", renderErr)

@@ -19,8 +19,11 @@ const dexHash = "$2a$10$2b2cU8CPhOTaGrs1HRQuAueS7JTT5ZHsHSzYiFPm1leZck7Mc8T4W"
 // who they are.
 type Dex struct {
 	*Process
+	// Issuer may be set to where something stands in front of it before it serves.
 	Issuer string
-	config string
+	// Address is where it listens.
+	Address string
+	config  string
 }
 
 // NewDex makes a Dex that is not started: the hubs that it is for must be known first.
@@ -28,14 +31,14 @@ func NewDex(t testing.TB) *Dex {
 	t.Helper()
 	program := Peer(t, DexProgram)
 	address := NewAddress() + ":5556"
-	d := &Dex{Issuer: "http://" + address + "/dex", config: filepath.Join(t.TempDir(), "dex.yml")}
+	d := &Dex{Issuer: "http://" + address + "/dex", Address: address, config: filepath.Join(t.TempDir(), "dex.yml")}
 	log := filepath.Join(ArtifactDir(t), "dex-"+address+".log")
 	if err := os.Remove(log); err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
 	w := &World{t: t}
 	d.Process = newProcess(t, Process{name: "dex", path: program, args: []string{"serve", d.config}, log: log, code: -1,
-		ready: w.answers(d.Issuer+"/.well-known/openid-configuration", "")})
+		ready: w.answers(d.Issuer+"/.well-known/openid-configuration", `"issuer"`)})
 	return d
 }
 
@@ -49,9 +52,8 @@ func (d *Dex) Serve(callback string, users ...string) {
 	for _, email := range users {
 		people = append(people, map[string]any{"email": email, "hash": dexHash, "username": email, "userID": "id-of-" + email})
 	}
-	host := d.Issuer[len("http://") : len(d.Issuer)-len("/dex")]
 	text, err := yaml.Marshal(map[string]any{
-		"issuer": d.Issuer, "storage": map[string]any{"type": "memory"}, "web": map[string]any{"http": host},
+		"issuer": d.Issuer, "storage": map[string]any{"type": "memory"}, "web": map[string]any{"http": d.Address},
 		"oauth2":           map[string]any{"skipApprovalScreen": true},
 		"staticClients":    []any{map[string]any{"id": "hub", "name": "Hub", "secret": DexSecret, "redirectURIs": []any{callback}}},
 		"connectors":       []any{map[string]any{"type": "authproxy", "id": "proxy", "name": "Proxy", "config": map[string]any{}}},
