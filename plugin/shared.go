@@ -131,7 +131,7 @@ func (s *shared) start() {
 	w := &watcher{gateway: s.gateway, state: s.state, live: s.live, fast: s.fast, log: s.log, prefix: s.set.prefix,
 		// A replica that says good-bye gets no more requests, not even over a connection that is open.
 		hubs: func() { s.control.transport.CloseIdleConnections() }}
-	s.background("clock", func() { s.fast.tick(ctx) })
+	s.startClock(ctx)
 	s.wg.Add(1)
 	go func() {
 		defer s.wg.Done()

@@ -48,6 +48,7 @@ func Run(t *testing.T, make Maker) {
 		{"pages of one user's host do nothing on another", betweenHosts},
 		{"tokens in addresses, by option", queryTokens},
 		{"long answers come whole each time", longAgain},
+		{"a visitor who is known is refused when the token ends", TokenEnds},
 		{"methods", methods},
 		{"each credential opens only what it is for", confusion},
 		{"forged headers in every spelling", forgedForms},
