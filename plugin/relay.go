@@ -210,7 +210,7 @@ func copyStream(s *shared, v *visit, to, from net.Conn) {
 			return
 		}
 		n, err := from.Read(first)
-		if n > 0 && (to.SetWriteDeadline(time.Now().Add(stalledAfter)) != nil || writeAll(to, first[:n]) != nil) {
+		if n > 0 && (to.SetWriteDeadline(time.Now().Add(s.stalled)) != nil || writeAll(to, first[:n]) != nil) {
 			return
 		}
 		if err != nil {
@@ -236,7 +236,7 @@ func writeAll(to io.Writer, data []byte) error {
 // copyFor copies for a while and reports whether the connection goes on.
 func copyFor(s *shared, to, from net.Conn, d time.Duration) bool {
 	now := time.Now()
-	if from.SetReadDeadline(now.Add(d)) != nil || to.SetWriteDeadline(now.Add(d+stalledAfter)) != nil {
+	if from.SetReadDeadline(now.Add(d)) != nil || to.SetWriteDeadline(now.Add(d+s.stalled)) != nil {
 		return false
 	}
 	buf, _ := s.buffers.Get().([]byte)

@@ -46,6 +46,7 @@ type shared struct {
 	activity *activity
 	carrier  *http.Transport // to users' servers
 	buffers  *sync.Pool
+	stalled  time.Duration // stalledAfter; tests do not wait that long
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -114,6 +115,7 @@ func newShared(set *settings) *shared {
 		tickets:  newCache(cacheSize),
 		reach:    newReach(set),
 		buffers:  newBuffers(),
+		stalled:  stalledAfter,
 	}
 	s.noting = set.logFields || set.statusPath != ""
 	s.counts = s.state.counts
