@@ -58,6 +58,7 @@ func Run(t *testing.T, make Maker) {
 		{"two requests in one", smuggling},
 		{"hostile servers harm only their visitor", hostile},
 		{"poisoned records harm nobody", poisoned},
+		{"hubs of two versions", versions},
 		{"another etcd cluster", otherCluster},
 		{"members of etcd that die or fall silent are left", deadMembers},
 		{"unix sockets", unixSockets},
