@@ -21,6 +21,7 @@ func Run(t *testing.T, make Maker) {
 		{"only WebSocket upgrades", upgrades},
 		{"a WebSocket works and needs the right origin", webSocket},
 		{"vanished peers of a WebSocket are looked for", keepAlive},
+		{"a WebSocket keeps nothing of its request", lightSocket},
 		{"requests from other sites are refused", otherSites},
 		{"what ends a permission cuts open connections", cuts},
 		{"a signing key has its time", keyTimes},
