@@ -36,7 +36,7 @@ func TestAClockThatStandsStillClosesTheShortWay(t *testing.T) {
 		}
 		stop()
 		time.Sleep(clockPatience + time.Second)
-		if short() || short() {
+		if short(); short() {
 			t.Error("the short way is used without a clock")
 		}
 		ctx, stop = context.WithCancel(t.Context())
