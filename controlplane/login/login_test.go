@@ -139,8 +139,8 @@ func TestStates(t *testing.T) {
 	good := func(state string) url.Values { return url.Values{"code": {"good"}, "state": {state}} }
 	refused := func(what string, v *visitor, name string, params url.Values) {
 		t.Helper()
-		if _, _, err := v.finish(name, params); hub.KindOf(err) != hub.Invalid {
-			t.Errorf("%s: %v, want it refused", what, err)
+		if _, _, err := v.finish(name, params); err == nil || web.Message(err) != web.Message(stale()) || web.Status(err) != http.StatusBadRequest {
+			t.Errorf("%s: %v, want it refused before anything is asked", what, err)
 		}
 	}
 	alice, mallory := &visitor{s: s}, &visitor{s: s}
@@ -293,6 +293,7 @@ func TestBadMetadata(t *testing.T) {
 		"another issuer": {"issuer": "http://evil.test"},
 		"no endpoints":   {"token_endpoint": ""},
 		"wrong types":    {"end_session_endpoint": 7},
+		"endless":        {"x": strings.Repeat("a", maxAnswer)},
 	} {
 		p := newProvider(t)
 		p.metadata = metadata

@@ -93,6 +93,7 @@ func TestUserNames(t *testing.T) {
 		{"reserved", Provider{}, claims{"preferred_username": "hub"}, ""},
 		{"a verified address", mail, claims{"email": "a@b.org", "email_verified": true}, "a@b.org"},
 		{"verified, in words", mail, claims{"email": "a@b.org", "email_verified": "true"}, "a@b.org"},
+		{"two signs in an address", mail, claims{"email": "a@b@c.org", "email_verified": true}, ""},
 		{"not verified", mail, claims{"email": "a@b.org", "email_verified": false}, ""},
 		{"nothing about it", mail, claims{"email": "a@b.org"}, ""},
 		{"nothing about it, but trusted", Provider{UsernameClaim: "email", TrustEmail: true}, claims{"email": "a@b.org"}, "a@b.org"},
