@@ -136,8 +136,12 @@ func copyLong(w http.ResponseWriter, resp *http.Response, buf []byte) error {
 	return err
 }
 
+// copyPieces sends each piece at once, and first of all the header: a stream of events is open before anything happens.
 func copyPieces(w http.ResponseWriter, body io.Reader, buf []byte) error {
 	rc := http.NewResponseController(w)
+	if err := rc.Flush(); err != nil {
+		return err
+	}
 	for {
 		n, err := body.Read(buf)
 		if n > 0 {
