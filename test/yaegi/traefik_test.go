@@ -59,7 +59,7 @@ func routers(o edgetest.Options, probe string) section {
 			"probe": section{"rule": "Host(`" + probe + "`)", "service": "noop@internal", "priority": 1000},
 		},
 		"middlewares": section{"edge": section{"plugin": section{"edgehub": section{
-			"etcd": o.Etcd, "prefix": o.Prefix, "hub": o.Hub, "publicURL": o.PublicURL, "stoppedStatus": o.StoppedStatus,
+			"etcd": o.Etcd, "prefix": o.Prefix, "hub": o.Hub, "publicURL": o.PublicURL, "baseURL": o.BaseURL, "stoppedStatus": o.StoppedStatus,
 			"activityInterval": o.ActivityInterval, "userDomain": o.UserDomain, "apiHosts": o.APIHosts, "queryTokens": o.QueryTokens,
 			"logFields": o.LogFields, "statusPath": o.StatusPath, "statusTokenFile": o.StatusTokenFile}}}},
 	}}
