@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"log"
+	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -209,6 +211,12 @@ func TestTwoHubsOnOneHost(t *testing.T) {
 	p.write(t, "dynamic/hubs.yml", block(t, "two-hubs-one-host.yml", endpoints("http", etcd.Endpoint)...))
 	tr := p.start(t, "--configFile="+p.static(t, local...))
 	for base, w := range map[string]*edgetest.World{"/teaching/": teaching, "/research/": research} {
+		env.Eventually(t, base+" is served", 30*time.Second, func() error {
+			if a := tr.get(t, "https://example.org"+base+"user/nobody/api"); a.Status != http.StatusFailedDependency {
+				return answerError{a}
+			}
+			return nil
+		})
 		for path, c := range map[string]struct {
 			world *edgetest.World
 			want  int
