@@ -20,6 +20,7 @@ func Run(t *testing.T, make Maker) {
 		{"no early hints and no trailers", earlyHints},
 		{"only WebSocket upgrades", upgrades},
 		{"a WebSocket works and needs the right origin", webSocket},
+		{"a WebSocket keeps nothing of its request", lightSocket},
 		{"requests from other sites are refused", otherSites},
 		{"what ends a permission cuts open connections", cuts},
 		{"a signing key has its time", keyTimes},

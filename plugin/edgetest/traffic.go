@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -252,6 +253,35 @@ func isCut(c *websocket.Conn) bool {
 	defer cancel()
 	_, _, err := c.Read(ctx)
 	return err != nil && ctx.Err() == nil
+}
+
+// lightSocket shows that a WebSocket holds nothing of the request that opened it, which is most of what it could hold.
+// An edge in another process has to be believed, or measured.
+func lightSocket(t *testing.T, make Maker) {
+	w := NewWorld(t, SharedEtcd(t))
+	w.PutRoute(Route("alice", socketServer(t, &atomic.Int64{}).URL))
+	freed := &atomic.Bool{}
+	w.Start(func(t testing.TB, o Options) http.Handler {
+		edge := make(t, o)
+		if _, remote := edge.(Remote); remote {
+			freed.Store(true)
+			return edge
+		}
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Upgrade") != "" {
+				runtime.AddCleanup(r, freed.Store, true)
+			}
+			edge.ServeHTTP(rw, r)
+		})
+	})
+	c := w.open("/user/alice/api/kernels/1/channels", w.TokenOf("alice"))
+	w.Eventually("the request is freed", func() bool {
+		runtime.GC()
+		return freed.Load()
+	})
+	if got := say(c, "again"); got != "token "+Secret+" again" {
+		t.Errorf("the socket said %q", got)
+	}
 }
 
 func webSocket(t *testing.T, make Maker) {
