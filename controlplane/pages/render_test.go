@@ -572,6 +572,28 @@ func checkData(t *testing.T, doc *html.Node) {
 	}
 }
 
+// TestEveryLinkHasTheBase looks at all pages of a hub below a base: a link that a template writes out is found here.
+func TestEveryLinkHasTheBase(t *testing.T) {
+	t.Parallel()
+	r, err := NewRenderer("/teaching/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range samples() {
+		for _, n := range elements(render(t, r, s.page, s.view)) {
+			for _, a := range n.Attr {
+				if strings.HasPrefix(a.Val, "/") && (!strings.HasPrefix(a.Val, "/teaching/") || strings.HasPrefix(a.Val, "/teaching/teaching/")) ||
+					strings.Contains(a.Val, "next=") && !strings.Contains(a.Val, "next=%2Fteaching%2F") {
+					t.Errorf("%s: <%s %s=%q>", s.name, n.Data, a.Key, a.Val)
+				}
+			}
+			if id, _ := attr(n, "id"); id == "jhdata-json" && (!strings.Contains(text(n), `"base_url":"/teaching/hub/"`) || !strings.Contains(text(n), `"prefix":"/teaching/"`)) {
+				t.Errorf("%s: jhdata is %s", s.name, text(n))
+			}
+		}
+	}
+}
+
 func TestJHData(t *testing.T) {
 	t.Parallel()
 	name, token := `a"</script><!--`, "x&y"
