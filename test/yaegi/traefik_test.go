@@ -191,8 +191,12 @@ func startTraefik(t testing.TB, program string, o edgetest.Options) *traefik {
 		}
 	})
 	r := &traefik{addr: addr, dynamic: dynamic, log: out.Name()}
-	for {
-		resp, err := http.Get("http://" + addr + "/ready-probe")
+	base, err := routes.ParseBase(o.BaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for { // 404 is Traefik's own, without its routers, and the edge's outside of the base
+		resp, err := http.Get("http://" + addr + base.Path("/ready-probe"))
 		if err != nil {
 			continue
 		}
