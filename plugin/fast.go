@@ -18,6 +18,7 @@ import (
 type fast struct {
 	mu       sync.Mutex
 	now      int64 // Unix seconds, set every second
+	closed   bool  // the clock stands still
 	version  int64 // grows with every change of the state
 	visitors map[string]*visitor
 	byPrefix map[string]map[*visitor]bool // whose paths lead to this route

@@ -223,7 +223,7 @@ func passOn(s *shared, v *visit, to, from net.Conn, data []byte) bool {
 	if len(data) == 0 {
 		return true
 	}
-	if to.SetWriteDeadline(time.Now().Add(stalledAfter)) != nil {
+	if to.SetWriteDeadline(time.Now().Add(s.stalled)) != nil {
 		return false
 	}
 	if _, err := to.Write(data); err != nil {
@@ -241,7 +241,7 @@ func passOn(s *shared, v *visit, to, from net.Conn, data []byte) bool {
 // copyFor copies for a while and reports whether the connection goes on.
 func copyFor(s *shared, to, from net.Conn, d time.Duration) bool {
 	now := time.Now()
-	if from.SetReadDeadline(now.Add(d)) != nil || to.SetWriteDeadline(now.Add(d+stalledAfter)) != nil {
+	if from.SetReadDeadline(now.Add(d)) != nil || to.SetWriteDeadline(now.Add(d+s.stalled)) != nil {
 		return false
 	}
 	buf, _ := s.buffers.Get().([]byte)

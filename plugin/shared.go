@@ -46,7 +46,8 @@ type shared struct {
 	activity *activity
 	carrier  *http.Transport // to users' servers
 	buffers  *sync.Pool
-	sockets  chan *visit // WebSockets after the handshake, see startSockets
+	stalled  time.Duration // stalledAfter; tests do not wait that long
+	sockets  chan *visit   // WebSockets after the handshake, see startSockets
 
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
@@ -116,6 +117,7 @@ func newShared(set *settings) *shared {
 		tickets:  newCache(cacheSize),
 		reach:    newReach(set),
 		buffers:  newBuffers(),
+		stalled:  stalledAfter,
 		sockets:  make(chan *visit),
 	}
 	s.noting = set.logFields || set.statusPath != ""
@@ -136,7 +138,7 @@ func (s *shared) start() {
 		hubs: func() { s.control.transport.CloseIdleConnections() }}
 	s.handing.Add(1)
 	go startSockets(s)
-	s.background("clock", func() { s.fast.tick(ctx) })
+	s.startClock(ctx)
 	s.wg.Add(1)
 	go func() {
 		defer s.wg.Done()

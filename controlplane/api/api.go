@@ -76,6 +76,8 @@ func (a *API) table() []route {
 		{"GET /hub/api", only(public), a.version},
 		{"GET /hub/api/{$}", only(public), a.version},
 		{"GET /hub/api/health", only(public), a.health},
+		{"GET /hub/api/openapi.json", only(public), a.openapi},
+		{"GET /hub/api/docs", only(public), a.docs},
 		{"GET /hub/api/info", only("read:hub"), a.info},
 		{"GET /hub/api/user", only(public), a.whoami},
 

@@ -166,6 +166,7 @@ func (h *testHub) do(method, path, body string, changes ...with) answer {
 	if err != nil {
 		h.t.Fatalf("%s %s: %v", method, path, err)
 	}
+	h.wantDescribed(r, resp.StatusCode, resp.Header, string(data))
 	return answer{t: h.t, what: method + " " + path, status: resp.StatusCode, header: resp.Header, body: string(data)}
 }
 

@@ -23,13 +23,13 @@ type loaded struct {
 	createConfig, create reflect.Value
 }
 
-func load(t testing.TB) *loaded { t.Helper(); return loadWithLog(t, io.MultiWriter(os.Stderr, logged)) }
+func load(t testing.TB) *loaded { t.Helper(); return loadFrom(t, plugin.Files, io.MultiWriter(os.Stderr, logged)) }
 
-// loadWithLog is load for a plugin whose log goes to out.
-func loadWithLog(t testing.TB, out io.Writer) *loaded {
+// loadFrom is load for a plugin of other files, whose log goes to out.
+func loadFrom(t testing.TB, files func() (map[string][]byte, error), out io.Writer) *loaded {
 	t.Helper()
 	goPath := t.TempDir()
-	write(t, goPath, "plugin", plugin.Files)
+	write(t, goPath, "plugin", files)
 	write(t, goPath, "routes", routes.Files)
 	i := interp.New(interp.Options{GoPath: goPath, Env: os.Environ(), Stderr: out})
 	if err := i.Use(stdlib.Symbols); err != nil {
