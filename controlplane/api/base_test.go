@@ -42,6 +42,9 @@ func TestURLsBelowABase(t *testing.T) {
 	if got := page.Pagination.Next.URL; !strings.HasPrefix(got, h.url+"/teaching/hub/api/users?") {
 		t.Errorf("the next page is at %q", got)
 	}
+	if doc := h.do("GET", "/teaching/hub/api/openapi.json", "", as(admin)).want(200); !strings.Contains(doc.body, `"url":"/teaching/hub/api"`) {
+		t.Errorf("the document has another server: %.300s", doc.body)
+	}
 	for _, path := range []string{"/hub/api/users", "/hub/api", "/research/hub/api/users", "/teaching/teaching/hub/api/users"} {
 		h.do("GET", path, "", as(admin)).want(404)
 	}
