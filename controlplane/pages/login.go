@@ -13,7 +13,7 @@ import (
 // loginForm shows the sign-in form. Who is signed in gets a fresh edge token and goes on: this is where edges send browsers
 // whose edge token has run out.
 func (p *Pages) loginForm(w http.ResponseWriter, r *http.Request) error {
-	next := web.SafeNext(r.URL.Query().Get("next"))
+	next := web.Next(r)
 	c, err := p.caller(r)
 	if err != nil {
 		return err
@@ -22,7 +22,7 @@ func (p *Pages) loginForm(w http.ResponseWriter, r *http.Request) error {
 		return p.enter(w, r, c, next)
 	}
 	if p.auto() && !r.URL.Query().Has("form") {
-		return redirect(w, withNext("/hub/oauth_login", next))
+		return redirect(w, withNext(r, "/hub/oauth_login", next))
 	}
 	view := LoginView{Page: p.page(w, r, nil), Next: next, Username: r.URL.Query().Get("username"), Methods: p.methods(), Passwords: !p.NoPasswords}
 	return p.render.Render(w, http.StatusOK, LoginPage, view)
@@ -34,7 +34,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 	if p.NoPasswords {
 		return hub.Errorf(hub.Forbidden, "Passwords are not used here. Choose another way to sign in.")
 	}
-	next := web.SafeNext(r.URL.Query().Get("next"))
+	next := web.Next(r)
 	view := LoginView{Next: next, Username: strings.TrimSpace(r.PostFormValue("username")), Methods: p.methods(), Passwords: true}
 	old, err := p.caller(r)
 	if err != nil {
@@ -161,7 +161,5 @@ func (p *Pages) forget(w http.ResponseWriter, r *http.Request) {
 			web.SetCookie(w, r, name, "", -1)
 		}
 	}
-	if len(r.CookiesNamed("_xsrf")) > 0 {
-		http.SetCookie(w, &http.Cookie{Name: "_xsrf", Path: "/hub/", MaxAge: -1, Secure: web.Secure(r), SameSite: http.SameSiteLaxMode})
-	}
+	p.XSRF.Forget(w, r)
 }

@@ -23,11 +23,21 @@ type Logins interface {
 	Leave(r *http.Request, issuer, back string) string
 }
 
-func (p *Pages) methods() []hub.LoginMethod {
+// MethodView is a login provider on the sign-in page.
+type MethodView struct{ hub.LoginMethod }
+
+// StartURL is where signing in with it begins.
+func (m MethodView) StartURL() string { return "/hub/oauth_login/" + m.Name }
+
+func (p *Pages) methods() []MethodView {
 	if p.Logins == nil {
 		return nil
 	}
-	return p.Logins.Methods()
+	var all []MethodView
+	for _, m := range p.Logins.Methods() {
+		all = append(all, MethodView{m})
+	}
+	return all
 }
 
 func (p *Pages) auto() bool { return p.Logins != nil && p.Logins.Auto() }
@@ -37,7 +47,7 @@ func (p *Pages) oauthLogin(w http.ResponseWriter, r *http.Request) error {
 	if p.Logins == nil {
 		return hub.Errorf(hub.NotFound, "There is no such page.")
 	}
-	next := web.SafeNext(r.URL.Query().Get("next"))
+	next := web.Next(r)
 	to, err := p.Logins.Start(w, r, r.PathValue("provider"), next)
 	if err != nil {
 		return retry{err, next}
@@ -78,12 +88,12 @@ type retry struct {
 func (e retry) Unwrap() error { return e.error }
 
 // retryOf is the address that tries again, "" if err is about nothing of the kind.
-func retryOf(err error) string {
+func retryOf(r *http.Request, err error) string {
 	var e retry
 	if !errors.As(err, &e) {
 		return ""
 	}
-	return withNext("/hub/login", e.next)
+	return withNext(r, "/hub/login", e.next)
 }
 
 // signedOut is the end of signing out: the sign-in page, unless that would sign people in again at once.
