@@ -54,7 +54,7 @@ type readCloser struct{ *strings.Reader }
 
 func (readCloser) Close() error { return nil }
 
-// TestAutoLogin is a hub that knows no passwords: its one provider signs people in and out, and only who wants to sees the
+// TestAutoLogin is a hub below a base URL that knows no passwords: its one provider signs people in and out, and only who wants to sees the
 // hub's own pages about it.
 func TestAutoLogin(t *testing.T) {
 	t.Parallel()
@@ -65,7 +65,7 @@ func TestAutoLogin(t *testing.T) {
 	if err := os.WriteFile(secret, []byte(env.DexSecret), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := env.New(t, env.Options{Public: true, Config: fmt.Sprintf(`
+	w := env.Up(t, env.Options{Base: "/teaching/", Public: true, Config: fmt.Sprintf(`
 password_login: false
 login:
   - name: dex
@@ -116,7 +116,7 @@ login:
 	b.Click("#start")
 	b.Wait("a page that says so", "document.body.innerText.includes('You are not signed in any more.')")
 	b.Shot("form-of-ended-session")
-	for _, m := range b.Messages("/hub") {
+	for _, m := range b.Messages("/teaching/hub") {
 		if !strings.Contains(m.Text, "403") {
 			t.Errorf("console: %s", m)
 		}
