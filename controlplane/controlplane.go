@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/api"
 	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/login"
 	"github.com/edgehub/edgehub/controlplane/oauth"
 	"github.com/edgehub/edgehub/controlplane/pages"
 	"github.com/edgehub/edgehub/controlplane/spawn"
@@ -85,6 +87,7 @@ func (c *ControlPlane) Run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
+	defer parts.logins.Close()
 	// Workers and membership outlive the requests that are drained, so they do not end with ctx.
 	workers, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorkers()
@@ -141,6 +144,7 @@ func (c *ControlPlane) awaitStore(ctx context.Context, st *store.Store) error {
 type parts struct {
 	tokens  *token.Service
 	servers *spawn.Manager
+	logins  *login.Login
 	handler http.Handler
 }
 
@@ -157,26 +161,30 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	if err := c.bootstrap(ctx, accounts); err != nil {
 		return nil, err
 	}
-	hosts := c.opts.hosts()
+	hosts, base := c.opts.hosts(), c.opts.base()
 	servers := spawn.New(spawn.Options{
 		Store: st, Tokens: tokens, Spawner: c.spawner, Log: c.log, Replica: c.id, HubID: signing.HubID(),
-		APIURL: c.opts.APIURL, PublicURL: c.opts.PublicURL, Hosts: hosts, StartTimeout: c.opts.StartTimeout, ReadyTimeout: c.opts.ReadyTimeout,
+		APIURL: c.opts.APIURL, PublicURL: c.opts.PublicURL, Base: base, Hosts: hosts, StartTimeout: c.opts.StartTimeout, ReadyTimeout: c.opts.ReadyTimeout,
 		HoldStart: c.opts.HoldStart, ClientScopes: c.opts.OAuthScopes,
 	})
 	xsrf := web.XSRF{MAC: signing.MAC}
+	logins, err := login.New(login.Options{Providers: c.opts.Logins, HubURL: strings.TrimSuffix(c.opts.PublicURL, "/") + base.Path("/hub/"), Accounts: accounts, Store: st, MAC: signing.MAC, Log: c.log})
+	if err != nil {
+		return nil, err
+	}
 	html, err := pages.New(pages.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Version: c.opts.Version,
-		Hosts: hosts})
+		Base: base, Hosts: hosts, Logins: logins, NoPasswords: c.opts.NoPasswords})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	rest := api.New(api.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Hosts: hosts})
+	rest := api.New(api.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Base: base, Hosts: hosts})
 	mux.Handle(oauth.Prefix, oauth.New(oauth.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Pages: html, Log: c.log,
 		PublicURL: c.opts.PublicURL, RequirePKCE: c.opts.RequirePKCE, TokenLife: c.opts.OAuthTokenLife}))
 	mux.Handle("/hub/api", rest)
 	mux.Handle("/hub/api/", rest)
 	mux.Handle("/", html)
-	return &parts{tokens: tokens, servers: servers, handler: web.WithRequestID(c.log, web.StrictPath(mux))}, nil
+	return &parts{tokens: tokens, servers: servers, logins: logins, handler: web.WithRequestID(c.log, web.StrictPath(web.Below(base, mux)))}, nil
 }
 
 // bootstrap makes a new hub usable: an administrator who can sign in, and the token of automation.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests and linters need and this machine lacks: setup.sh [cc|jupyter|jupyter4|jupyter5|etcd|traefik|chromium|lint]...
+# Installs what the tests and linters need and this machine lacks:
+# setup.sh [cc|jupyter|jupyter4|jupyter5|etcd|dex|traefik|chromium|lint]...
 # Without arguments: everything. Programs that no package has are built once, into a cache outside the checkout.
 #
 #   EDGEHUB_CACHE     where (default ~/.cache/edgehub)
@@ -87,6 +88,14 @@ build_etcd() {
 	"$1/bin/etcd" --version >/dev/null
 }
 
+setup_dex() { once dex; }
+
+build_dex() {
+	say "dex: building (about a minute)"
+	(cd "$test_dir/dex" && go build -trimpath -ldflags='-s -w' -o "$1/bin/dex" github.com/dexidp/dex/cmd/dex)
+	"$1/bin/dex" version >/dev/null
+}
+
 setup_traefik() { traefik_on_path >/dev/null || once traefik; }
 
 build_traefik() {
@@ -113,7 +122,7 @@ build_lint() {
 	"$1/bin/golangci-lint" version >/dev/null
 }
 
-[[ $# -gt 0 ]] || set -- cc jupyter jupyter4 jupyter5 chromium etcd lint traefik
+[[ $# -gt 0 ]] || set -- cc jupyter jupyter4 jupyter5 chromium etcd dex lint traefik
 for component; do
 	[[ $(type -t "setup_$component") == function ]] || die "no such component: $component"
 	"setup_$component"

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/account"
@@ -110,7 +111,7 @@ func (p *provider) toLogin(w http.ResponseWriter, r *http.Request) error {
 	if next == "" || len(r.URL.RawQuery) > maxQuery {
 		return hub.Errorf(hub.Invalid, "The address of this sign-in is malformed or longer than %d bytes. Go back to the program and try again.", maxQuery)
 	}
-	redirect(w, http.StatusFound, "/hub/login?"+url.Values{"next": {next}}.Encode())
+	redirect(w, http.StatusFound, web.WithNext(web.Base(r), "/hub/login", next))
 	return nil
 }
 
@@ -131,7 +132,13 @@ func (p *provider) sendBack(w http.ResponseWriter, r *http.Request, req *request
 	if r.Method == http.MethodPost {
 		status = http.StatusSeeOther
 	}
-	redirect(w, status, req.back(p.issuer(r), answer))
+	to := req.back(p.issuer(r), answer)
+	if rest, ok := web.Base(r).Cut(to); ok {
+		to = rest // web.Below puts the base in front
+	} else if strings.HasPrefix(to, "/") {
+		to = p.origin(r) + to
+	}
+	redirect(w, status, to)
 }
 
 func redirect(w http.ResponseWriter, status int, to string) {
@@ -141,7 +148,7 @@ func redirect(w http.ResponseWriter, status int, to string) {
 
 // grant sends the browser back with a code.
 func (p *provider) grant(w http.ResponseWriter, r *http.Request, caller *account.Caller, req *request, scopes []string) error {
-	if !p.codes.allow(caller.Session.ID) {
+	if !p.codes.Take(caller.Session.ID) {
 		return hub.Errorf(hub.Exhausted, "Too many sign-ins to programs in a row. Try again shortly.")
 	}
 	code, err := p.Tokens.StartCode(r.Context(), token.Code{Client: req.client.id, Redirect: req.client.redirect, Named: req.redirect != "",
@@ -157,7 +164,7 @@ func (p *provider) grant(w http.ResponseWriter, r *http.Request, caller *account
 
 // consent is what to ask of the caller. What every client gets goes without saying.
 func consent(r *http.Request, c *client, caller *account.Caller, scopes []string) hub.Consent {
-	ask := hub.Consent{Client: c.name, Redirect: c.redirect, Action: authorizePath + "?" + r.URL.RawQuery, Scopes: scopes}
+	ask := hub.Consent{Client: c.name, Redirect: c.redirect, Action: web.Base(r).Path(authorizePath) + "?" + r.URL.RawQuery, Scopes: scopes}
 	required := c.required(*caller.User)
 	for _, scope := range scopes {
 		if !slices.Contains(required, scope) {

@@ -64,8 +64,8 @@ const (
 type provider struct {
 	Options
 	services store.Table[hub.Service]
-	codes    *limits // codes by session
-	failures *limits // failed client authentications by address
+	codes    *web.Limiter // codes by session
+	failures *web.Limiter // failed client authentications by address
 }
 
 // New returns the handler of the paths below Prefix.
@@ -74,7 +74,7 @@ func New(opts Options) http.Handler {
 		opts.TokenLife = DefaultTokenLife
 	}
 	p := &provider{Options: opts, services: store.NewTable[hub.Service](opts.Store, store.Services, "service"),
-		codes: newLimits(1, 60), failures: newLimits(1, 30)}
+		codes: web.NewLimiter(60, time.Second, 4096), failures: web.NewLimiter(30, time.Second, 4096)}
 	mux := http.NewServeMux()
 	people := web.Adapter{Log: opts.Log, WriteError: opts.Pages.WriteError}
 	programs := web.Adapter{Log: opts.Log, WriteError: writeError}
@@ -112,13 +112,16 @@ func wrongMethod(allowed string) web.Handler {
 }
 
 // issuer is the hub's name in answers to clients (RFC 9207), so that one that uses several hubs can tell them apart.
-func (p *provider) issuer(r *http.Request) string {
+func (p *provider) issuer(r *http.Request) string { return p.origin(r) + web.Base(r).Path(issuerPath) }
+
+// origin is the hub's as the browser sees it.
+func (p *provider) origin(r *http.Request) string {
 	if u, err := url.Parse(p.PublicURL); err == nil && u.Host != "" {
-		return u.Scheme + "://" + u.Host + issuerPath
+		return u.Scheme + "://" + u.Host
 	}
 	scheme := "http"
 	if web.Secure(r) {
 		scheme = "https"
 	}
-	return scheme + "://" + r.Host + issuerPath
+	return scheme + "://" + r.Host
 }

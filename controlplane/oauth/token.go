@@ -100,15 +100,15 @@ func (p *provider) authenticate(r *http.Request, form url.Values) (*client, hub.
 		return nil, hub.Token{}, refused
 	}
 	address := web.ClientAddress(r)
-	if !p.failures.left(address) {
+	if !p.failures.Take(address) {
 		return nil, hub.Token{}, hub.Errorf(hub.Exhausted, "Too many wrong secrets. Try again shortly.")
 	}
 	c, t, err := p.byCredential(r.Context(), id, secret)
 	if hub.KindOf(err) == hub.Unauthenticated {
-		p.failures.allow(address)
 		p.Log.Info("client refused", "client", hub.Clip(id), "address", address)
 		return nil, t, refused
 	}
+	p.failures.GiveBack(address) // wrong secrets count
 	return c, t, err
 }
 

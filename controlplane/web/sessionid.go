@@ -3,9 +3,7 @@ package web
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"net"
 	"net/http"
-	"strings"
 )
 
 // sessionIDCookie tells programs that ask the hub themselves who visits them that the browser's session has changed, so that
@@ -19,25 +17,12 @@ func SetSessionID(w http.ResponseWriter, r *http.Request, session string) {
 	if found := r.CookiesNamed(sessionIDCookie); len(found) == 1 && found[0].Value == value {
 		return
 	}
-	http.SetCookie(w, &http.Cookie{Name: sessionIDCookie, Value: value, Path: "/", HttpOnly: true, Secure: Secure(r), SameSite: http.SameSiteLaxMode})
+	http.SetCookie(w, &http.Cookie{Name: sessionIDCookie, Value: value, Path: Base(r).Path("/"), HttpOnly: true, Secure: Secure(r), SameSite: http.SameSiteLaxMode})
 }
 
 // ForgetSessionID deletes that cookie if the browser sent it.
 func ForgetSessionID(w http.ResponseWriter, r *http.Request) {
 	if len(r.CookiesNamed(sessionIDCookie)) > 0 {
-		http.SetCookie(w, &http.Cookie{Name: sessionIDCookie, Path: "/", MaxAge: -1, HttpOnly: true, Secure: Secure(r), SameSite: http.SameSiteLaxMode})
+		http.SetCookie(w, &http.Cookie{Name: sessionIDCookie, Path: Base(r).Path("/"), MaxAge: -1, HttpOnly: true, Secure: Secure(r), SameSite: http.SameSiteLaxMode})
 	}
-}
-
-// ClientAddress is the address that the edge saw a request come from: for counting, not for deciding.
-func ClientAddress(r *http.Request) string {
-	if lines := r.Header["X-Forwarded-For"]; len(lines) > 0 {
-		hops := strings.Split(lines[len(lines)-1], ",")
-		return strings.TrimSpace(hops[len(hops)-1])
-	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }

@@ -25,6 +25,7 @@ home_of() {
 	# Those of older JupyterHubs are only built where the first one came from PyPI.
 	jupyter[45]) key=$(basename "$(home_of jupyter)")-$(hash "$test_dir/setup/requirements-${1#jupyter}.txt") ;;
 	etcd) key=$(hash "$test_dir/etcd/go.mod" "$test_dir/etcd/go.sum") ;;
+	dex) key=$(hash "$test_dir/dex/go.mod" "$test_dir/dex/go.sum") ;;
 	traefik) key=$traefik_version-$(hash "$test_dir"/traefik/{build.sh,go.mod,go.sum,dns_stub.go.txt,dynext/ext.go}) ;;
 	# A linter refuses code for a newer Go than it was built with.
 	lint) key=$(cd "$test_dir/tools" && go env GOVERSION)-$(hash "$test_dir/tools/go.mod" "$test_dir/tools/go.sum") ;;
