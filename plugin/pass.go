@@ -102,7 +102,7 @@ func newPass(s *shared, w http.ResponseWriter, r *http.Request, f *found, key st
 	p.told["Connection"] = nil
 	p.told["Cookie"] = withoutHubCookies(r.Header["Cookie"])
 	p.told["Authorization"] = nil
-	if f.route.Auth == routes.AuthOAuth {
+	if f.route.Auth == routes.AuthPass {
 		p.told["Authorization"] = ownToken(r)
 	}
 	if bearer != "" {

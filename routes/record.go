@@ -14,6 +14,9 @@ const Schema = 1
 const (
 	// AuthNone passes requests on without credentials. Everybody may visit.
 	AuthNone = "none"
+	// AuthPass passes requests on with the visitor's Authorization header and without the hub's cookies. Everybody may visit. It
+	// is for a program that asks the hub itself who its visitors are (HubOAuth, jupyterhub-singleuser without tickets).
+	AuthPass = "pass"
 	// AuthSecret replaces the visitor's credentials by "Authorization: token <Secret>" (Jupyter Server's own token).
 	AuthSecret = "secret"
 	// AuthTicket replaces them by a visitor ticket that an unmodified jupyterhub-singleuser resolves at /hub/api/user.
@@ -21,9 +24,6 @@ const (
 	// AuthHeaders replaces them by headers that say who the visitor is, signed with Secret (see package plugin, identity.go).
 	// It is for any other web app.
 	AuthHeaders = "headers"
-	// AuthOAuth passes requests on with the visitor's own API token, if there is one in the Authorization header: the program
-	// finds out by itself who visits, as an OAuth client of the hub (jupyterhub-singleuser without tickets, HubOAuth).
-	AuthOAuth = "oauth"
 )
 
 // Route is what an edge needs to serve one URL prefix. It is the value of one key below RoutesTree.
@@ -50,6 +50,9 @@ type Route struct {
 	Gen int64 `json:"gen,omitempty"`
 }
 
+// Open reports whether everybody may visit, without any credentials.
+func (r *Route) Open() bool { return r.Auth == AuthNone || r.Auth == AuthPass }
+
 // ErrRecord says that a record in etcd cannot be used. The edge then has no such route or key (fail closed).
 var ErrRecord = errors.New("bad record")
 
@@ -67,7 +70,8 @@ func ParseRoute(key string, value []byte) (*Route, error) {
 		return nil, ErrRecord
 	}
 	switch r.Auth {
-	case AuthNone, AuthOAuth:
+	case AuthNone:
+	case AuthPass:
 	case AuthSecret, AuthTicket, AuthHeaders:
 		if len(r.Secret) < 16 || r.OwnerID == "" && strings.HasPrefix(r.Prefix, usersTree) {
 			return nil, ErrRecord
@@ -175,6 +179,3 @@ func ParseHub(value []byte) (*Hub, error) {
 	}
 	return h, nil
 }
-
-// Open reports whether edges let everybody through to the program behind a route, which decides by itself.
-func (r *Route) Open() bool { return r.Auth == AuthNone || r.Auth == AuthOAuth }

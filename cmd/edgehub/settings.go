@@ -90,7 +90,7 @@ type spawnerSettings struct {
 	// Command starts a server. {port}, {prefix}, {username} and {servername} are replaced. Empty: jupyterhub-singleuser if
 	// it is on PATH, else jupyter lab.
 	Command []string `yaml:"command"`
-	// Auth is what the command understands: ticket (jupyterhub-singleuser), oauth (the same, asking the hub itself), secret
+	// Auth is what the command understands: ticket (jupyterhub-singleuser), pass (the same, asking the hub itself), secret
 	// (Jupyter Server's token) or none.
 	Auth string `yaml:"auth"`
 	// OAuthScopes is what servers may ask of their visitors, besides who they are.
