@@ -42,7 +42,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) error {
 	}
 	c, issuer, err := p.authenticate(r, form)
 	if err != nil {
-		if basic := r.Header.Get("Authorization") != ""; basic && web.Status(err) == http.StatusUnauthorized {
+		if basic(r) && web.Status(err) == http.StatusUnauthorized {
 			w.Header().Set("WWW-Authenticate", `Basic realm="JupyterHub"`)
 		}
 		return err
@@ -112,9 +112,13 @@ func (p *provider) authenticate(r *http.Request, form url.Values) (*client, hub.
 	return c, t, err
 }
 
+func basic(r *http.Request) bool {
+	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.EqualFold(scheme, "basic")
+}
+
 func credentials(r *http.Request, form url.Values) (id, secret string, err error) {
-	header := r.Header.Get("Authorization")
-	if header == "" {
+	if !basic(r) { // HubAuth sends its API token there, too
 		return form.Get("client_id"), form.Get("client_secret"), nil
 	}
 	id, secret, ok := r.BasicAuth()
