@@ -85,6 +85,9 @@ func TestEveryEndpoint(t *testing.T) {
 		{"alice", "GET /hub/api/info", "", 403, "", "Action is not authorized with current scopes; requires any of [read:hub]"},
 		{"nobody", "GET /hub/api/info", "", 403, "", noCredentials},
 		{"nobody", "GET /hub/api/user", "", 403, "", noCredentials},
+		{"nobody", "GET /hub/api/authorizations/token/" + secrets["alice"], "", 403, "", noCredentials},
+		{"alice", "GET /hub/api/authorizations/token/none", "", 404, "", "No such token."},
+		{"root", "POST /hub/api/authorizations/token", "", 404, "", "This is gone since JupyterHub 2.0. Use /hub/api/users/:user/tokens instead."},
 
 		// Unknown paths and methods.
 		{"root", "GET /hub/api/nothing", "", 404, "", "Not Found"},
@@ -193,7 +196,7 @@ func TestEveryEndpoint(t *testing.T) {
 		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","users":["nobody"]}`, 400, "", "No such user: nobody"},
 		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","users":["not ok"]}`, 400, "", "Invalid username: not ok"},
 		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","groups":[""]}`, 400, "", "The name of a group must have 1 to 255 bytes."},
-		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","auth":"ticket"}`, 400, "", "Unknown auth 'ticket': use headers, secret or none."},
+		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","auth":"ticket"}`, 400, "", "Unknown auth 'ticket': use headers, secret, pass or none."},
 		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","auth":"secret"}`, 400, "", badSecret},
 		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","secret":"0123456789abcde\n"}`, 400, "", badSecret},
 		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","auth":"none","users":["alice"]}`, 400, "",

@@ -66,7 +66,7 @@ func (s *Service) SessionByID(ctx context.Context, userID, id string) (hub.Sessi
 // that is gone already is not an error.
 func (s *Service) EndSession(ctx context.Context, userID, id string) error {
 	// Before the session, so that whoever tries again after a failure ends those that are left.
-	if err := s.endTokens(ctx, userID, func(e index) bool { return e.Session == id }); err != nil {
+	if err := s.endOAuth(ctx, userID, func(e index) bool { return e.Session == id }); err != nil {
 		return err
 	}
 	entry, err := s.byUser.Get(ctx, store.ID(userID, id))
