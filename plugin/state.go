@@ -221,15 +221,51 @@ func revokedIn(v *view, c *routes.Claims) int {
 		return revokedBefore
 	}
 	before, ok := v.users[c.UserID]
-	switch {
-	case !ok:
+	worst := revokedSince(c, before, ok)
+	if len(v.shared) == 0 {
+		return worst
+	}
+	for _, key := range dependsOn(v, c) {
+		before, ok := v.shared[key]
+		if kind := revokedSince(c, before, ok); kind != notRevoked && worst != revokedForGood {
+			worst = kind
+		}
+	}
+	return worst
+}
+
+// revokedSince is what a revocation of all that was issued until before, 0 for ever, makes of c. There is none if not ok.
+func revokedSince(c *routes.Claims, before int64, ok bool) int {
+	if !ok {
 		return notRevoked
-	case before == 0:
+	}
+	if before == 0 {
 		return revokedForGood
-	case c.IssuedAt <= before:
+	}
+	if c.IssuedAt <= before {
 		return revokedBefore
 	}
 	return notRevoked
+}
+
+// dependsOn are the keys of v.shared that may concern the bearer of c.
+func dependsOn(v *view, c *routes.Claims) []string {
+	keys := make([]string, 0, len(c.Roles)+len(c.Groups))
+	for _, group := range c.Groups {
+		keys = append(keys, "group/"+group)
+	}
+	for _, mark := range c.Roles {
+		if mark != routes.AnyRole {
+			keys = append(keys, "role/"+mark)
+			continue
+		}
+		for key := range v.shared {
+			if strings.HasPrefix(key, "role/") {
+				keys = append(keys, key)
+			}
+		}
+	}
+	return keys
 }
 
 // admits reports whether a visit that was admitted to r may go on: the route still leads to the same instance, and its

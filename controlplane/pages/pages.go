@@ -8,6 +8,7 @@ import (
 
 	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/account"
+	"github.com/edgehub/edgehub/controlplane/audit"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/spawn"
 	"github.com/edgehub/edgehub/controlplane/store"
@@ -24,6 +25,8 @@ type Options struct {
 	Servers  *spawn.Manager
 	XSRF     web.XSRF
 	Log      *slog.Logger
+	// Audit keeps who did what, unless it is nil.
+	Audit *audit.Log
 	// Version is edgehub's, for the footer.
 	Version string
 	// Hosts are the hub's hosts if every user has one, else nil.
@@ -131,6 +134,9 @@ func (p *Pages) caller(r *http.Request) (*account.Caller, error) {
 	if hub.KindOf(err) == hub.Unauthenticated {
 		return nil, nil
 	}
+	if err == nil {
+		p.Tokens.UseSession(r.Context(), *c.Session, r.UserAgent(), web.ClientAddress(r))
+	}
 	return c, err
 }
 
@@ -150,7 +156,9 @@ func (p *Pages) signedIn(next func(visit) error) web.Handler {
 				return err
 			}
 		}
-		return next(visit{Caller: c, w: w, r: r})
+		return p.Audit.Around(w, r, c.Record(r.Pattern, r.URL.EscapedPath()), func(w http.ResponseWriter) error {
+			return next(visit{Caller: c, w: w, r: r})
+		})
 	}
 }
 

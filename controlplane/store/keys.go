@@ -20,6 +20,10 @@ const (
 	Secrets     = "secrets/"
 	Members     = "members/"
 	HandRoutes  = "hand-routes/"
+	Roles       = "roles/"
+	RoleHolders = "role-holders/"
+	RoleChanges = "role-changes/"
+	Audit       = "audit/"
 )
 
 // ID joins the parts of a record's identity into one string, so that different parts never give the same one.

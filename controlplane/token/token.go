@@ -21,7 +21,10 @@ import (
 )
 
 // revokedFor is how long a revocation is kept: no edge token that it ends can still be valid afterwards.
-const revokedFor = (routes.TokenLife + 2*routes.Leeway) * time.Second
+const revokedFor = RevokedFor * time.Second
+
+// RevokedFor is revokedFor in seconds.
+const RevokedFor = routes.TokenLife + 2*routes.Leeway
 
 // lastUseEvery is how often the last use of a token is written at most.
 const lastUseEvery = time.Minute
@@ -134,7 +137,7 @@ func (s *Service) Find(ctx context.Context, secret string) (hub.Token, error) {
 	return r.Value, nil
 }
 
-// OfUser lists a user's unexpired API tokens in the order of their ids.
+// OfUser lists a user's unexpired API tokens in the order of their ids. Expired ones are removed on the way.
 func (s *Service) OfUser(ctx context.Context, userID string) ([]hub.Token, error) {
 	entries, err := s.owners.All(ctx, store.ID("user", userID)+"/")
 	if err != nil {
@@ -151,6 +154,10 @@ func (s *Service) OfUser(ctx context.Context, userID string) ([]hub.Token, error
 		}
 		if !expired(r.Value.Expires) {
 			all = append(all, r.Value)
+			continue
+		}
+		if err := s.deleteEntry(ctx, e); err != nil && hub.KindOf(err) != hub.NotFound {
+			return nil, err
 		}
 	}
 	return all, nil
@@ -184,6 +191,17 @@ func (s *Service) revoke(what, id string, before int64) store.Op {
 // API tokens stay; they get new edge tokens, which say what is true then.
 func (s *Service) RevokeUser(userID string, before int64) store.Op {
 	return s.revoke(routes.RevokedUser, userID, before)
+}
+
+// RevokeRole makes edges refuse every edge token that depends on a role, known to them by its mark, and was issued at or
+// before the given Unix time: one write, however many have the role.
+func (s *Service) RevokeRole(mark string, before int64) store.Op {
+	return s.revoke(routes.RevokedRole, mark, before)
+}
+
+// RevokeGroup is RevokeUser for all members of a group.
+func (s *Service) RevokeGroup(name string, before int64) store.Op {
+	return s.revoke(routes.RevokedGroup, name, before)
 }
 
 // DeleteAll ends all API tokens and sessions of a user, and with them every edge token, for good.

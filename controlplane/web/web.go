@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -250,6 +251,34 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 
 // Unwrap lets http.ResponseController reach Flush.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Tracked is a ResponseWriter that knows what status was written.
+type Tracked struct{ statusWriter }
+
+// Track returns a writer to w that knows what status was written.
+func Track(w http.ResponseWriter) *Tracked { return &Tracked{statusWriter{ResponseWriter: w}} }
+
+// Status is the status that was written, 200 if none was.
+func (t *Tracked) Status() int {
+	if t.status == 0 {
+		return http.StatusOK
+	}
+	return t.status
+}
+
+// ClientAddress is where a request came from, as the edge says: the last of X-Forwarded-For, because everything before it may
+// be the visitor's invention.
+func ClientAddress(r *http.Request) string {
+	forwarded := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
+	if forwarded != "" {
+		return strings.TrimSpace(forwarded[strings.LastIndexByte(forwarded, ',')+1:])
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
 
 // WantsHTML reports whether the client is a person's browser that opens a page, rather than a program.
 func WantsHTML(r *http.Request) bool {
