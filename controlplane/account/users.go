@@ -30,6 +30,7 @@ type Accounts struct {
 	roles    store.Table[hub.Role]
 	holders  store.Table[hub.RoleHolder]
 	changes  store.Table[hub.RoleChanges]
+	regroups store.Table[hub.Regroup]
 	book     atomic.Pointer[book] // what was last read of all roles
 	catalog  *access.Catalog
 	tokens   *token.Service
@@ -50,6 +51,7 @@ func New(s *store.Store, tokens *token.Service) (*Accounts, error) {
 		roles:    store.NewTable[hub.Role](s, store.Roles, "role"),
 		holders:  store.NewTable[hub.RoleHolder](s, store.RoleHolders, "role"),
 		changes:  store.NewTable[hub.RoleChanges](s, store.RoleChanges, "role"),
+		regroups: store.NewTable[hub.Regroup](s, store.Regroups, "change of groups"),
 		catalog:  access.Builtin(),
 		tokens:   tokens,
 		hashing:  make(chan struct{}, runtime.GOMAXPROCS(0)),
@@ -170,12 +172,18 @@ func (a *Accounts) changeRights(u *hub.User, b *book, c Change) ([]store.Op, err
 	}
 	if c.Groups != nil {
 		u.Groups = *c.Groups
+		ops = append(ops, a.regroup(u.Name))
 	}
 	if !visits {
 		return ops, nil
 	}
 	revoke, err := a.revokeUser(u)
 	return append(ops, revoke...), err
+}
+
+// regroup is the write that has the routes of the user's servers follow a change of groups.
+func (a *Accounts) regroup(name hub.UserName) store.Op {
+	return store.Put(a.regroups.Key(store.ID(string(name))), hub.Regroup{Schema: hub.Schema, User: name})
 }
 
 // revokeUser ends the edge tokens of a user whose rights change: the write that goes with that of u.

@@ -275,6 +275,9 @@ func (a *API) patchUser(w http.ResponseWriter, r *http.Request, c *account.Calle
 	if u, err = a.Accounts.Update(r.Context(), u.Name, change); err != nil {
 		return err
 	}
+	if change.Groups != nil {
+		a.Servers.Regroup(r.Context(), u.Name)
+	}
 	return a.writeUser(w, r, c, u)
 }
 

@@ -43,6 +43,13 @@ type RoleChanges struct {
 	After map[string]int64 `json:"after,omitempty"`
 }
 
+// Regroup says that a user's groups have changed and that the routes of the user's servers may not say so yet. Its key in the
+// store is the user's name; it goes with the write of the user.
+type Regroup struct {
+	Schema int      `json:"v"`
+	User   UserName `json:"user"`
+}
+
 // defaultRoles are those that every hub has. They cannot be deleted.
 var defaultRoles = map[string]bool{"user": true, "admin": true, "server": true, "token": true}
 

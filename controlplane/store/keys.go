@@ -23,6 +23,7 @@ const (
 	Roles       = "roles/"
 	RoleHolders = "role-holders/"
 	RoleChanges = "role-changes/"
+	Regroups    = "regroups/"
 	Audit       = "audit/"
 )
 
