@@ -34,6 +34,8 @@ type Options struct {
 	Audit *audit.Log
 	// MaxTokenLife is the longest life of a token made by API, and the default. Zero is for ever.
 	MaxTokenLife time.Duration
+	// Base is what the hub is below. The handler is mounted with web.Below.
+	Base routes.Base
 	// Hosts are the hub's hosts if every user has one, else nil.
 	Hosts *routes.Hosts
 }
@@ -80,6 +82,8 @@ func (a *API) table() []route {
 		{"GET /hub/api", only(public), a.version},
 		{"GET /hub/api/{$}", only(public), a.version},
 		{"GET /hub/api/health", only(public), a.health},
+		{"GET /hub/api/openapi.json", only(public), a.openapi},
+		{"GET /hub/api/docs", only(public), a.docs},
 		{"GET /hub/api/info", only("read:hub"), a.info},
 		{"GET /hub/api/user", only(public), a.whoami},
 
@@ -89,6 +93,7 @@ func (a *API) table() []route {
 		{"POST /hub/api/users/{user}", only("admin:users"), a.createUser},
 		{"PATCH /hub/api/users/{user}", only("admin:users"), a.patchUser},
 		{"DELETE /hub/api/users/{user}", only("delete:users"), a.deleteUser},
+		{"DELETE /hub/api/users/{user}/identity", only("admin:users"), a.unbindUser},
 		{"POST /hub/api/users/{user}/activity", only("users:activity"), a.postActivity},
 
 		{"GET /hub/api/users/{user}/tokens", only("read:tokens"), a.listTokens},
