@@ -123,10 +123,7 @@ func (p *Pages) destination(r *http.Request, s *hub.Server) string {
 // userRedirect sends a link that works for everybody (/hub/user-redirect/lab/tree/x) to the visitor's own server.
 func (p *Pages) userRedirect(v visit) error {
 	rest := strings.TrimPrefix(v.r.URL.EscapedPath(), "/hub/user-redirect/")
-	to := routes.UserPrefix(string(v.User.Name), "") + rest
-	if v.r.URL.RawQuery != "" {
-		to += "?" + v.r.URL.RawQuery
-	}
+	to := withQuery(routes.UserPrefix(string(v.User.Name), "")+rest, v.r)
 	return redirect(v.w, withNext("/hub/spawn/"+routes.EscapeSegment(string(v.User.Name)), to))
 }
 
@@ -159,9 +156,7 @@ func (p *Pages) notRunning(w http.ResponseWriter, r *http.Request) error {
 		return serverNotRunning(w, r, page)
 	}
 	if s.Active() {
-		w.Header().Set("Location", withNext(ref(s).PendingURL(), page))
-		w.WriteHeader(http.StatusSeeOther)
-		return nil
+		return redirectAs(w, http.StatusSeeOther, withNext(ref(s).PendingURL(), page))
 	}
 	return p.render.Render(w, http.StatusFailedDependency, NotRunningPage, NotRunningView{
 		Page: p.page(w, r, c), ServerRef: ref(s), Next: page, Failure: s.Failure,
