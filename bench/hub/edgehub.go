@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -92,7 +93,7 @@ func (e *edgehub) startEtcd(ctx context.Context, o *Options, dir string) error {
 	}
 	e.parts = append(e.parts, p)
 	line, err := bufio.NewReader(read).ReadString('\n')
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	e.etcd = strings.TrimSpace(line)

@@ -47,14 +47,14 @@ func compare(all []*Result) {
 			continue
 		}
 		r.compareWithJupyterHub(all)
-		switch {
-		case r.What == lastPage:
+		switch r.What {
+		case lastPage:
 			if first := find(all, Edgehub, r.Users, firstPage); first != nil && r.Goal == "" {
 				r.goal(fmt.Sprintf("CPU <= 1.5 x %.1f µs", first.CPU), r.CPU <= 1.5*first.CPU)
 			}
-		case r.What == ready:
+		case ready:
 			r.goal("<= 1 s", r.Value <= 1)
-		case r.What == perUser:
+		case perUser:
 			r.goal("<= 2048 bytes", r.Value <= 2048)
 		}
 	}
