@@ -58,7 +58,8 @@ func startJupyterHub(t *testing.T, python string) string {
 		_ = cmd.Process.Signal(os.Interrupt) // it stops its servers
 		_ = cmd.Wait()
 		if t.Failed() {
-			t.Logf("JupyterHub's log:\n%s", log.String())
+			text := log.String()
+			t.Logf("the end of JupyterHub's log:\n%s", text[max(0, len(text)-3000):])
 		}
 	})
 	env.Eventually(t, "JupyterHub answers", time.Minute, func() error {
