@@ -154,7 +154,9 @@ func (a answer) add(path string, v any) {
 	case string:
 		a[path] = fmt.Sprintf("%q", plain(v))
 	default:
-		a[path] = fmt.Sprint(v)
+		if a[path] = fmt.Sprint(v); strings.HasSuffix(path, ".state.pid") {
+			a[path] = "PID"
+		}
 	}
 }
 
