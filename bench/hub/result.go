@@ -91,6 +91,7 @@ func find(all []*Result, side string, users int, what string) *Result {
 func (o *Options) print(all []*Result) error {
 	if o.JSON {
 		enc := json.NewEncoder(o.Out)
+		enc.SetEscapeHTML(false)
 		for _, r := range all {
 			if err := enc.Encode(r); err != nil {
 				return err
