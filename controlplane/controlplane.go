@@ -107,6 +107,7 @@ func (c *ControlPlane) Run(ctx context.Context, ready func()) error {
 	var manager sync.WaitGroup
 	manager.Go(func() { _ = parts.servers.Run(workers) })
 	manager.Go(func() { parts.accounts.Tend(workers, c.log) })
+	manager.Go(func() { st.Follow(workers) })
 	manager.Go(func() { parts.tokens.Tend(workers, c.opts.RotateKeysEvery, c.log) })
 	err = c.serve(ctx, parts.handler, ready)
 	if c.opts.CleanupServers {

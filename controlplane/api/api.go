@@ -58,6 +58,7 @@ func New(opts Options) http.Handler {
 	for _, rt := range a.table() {
 		mux.Handle(rt.pattern, adapter.Handle(a.guard(rt)))
 	}
+	mux.Handle("/hub/api", adapter.Handle(unknown(mux)))
 	mux.Handle("/hub/api/", adapter.Handle(unknown(mux)))
 	return headers(mux)
 }
@@ -261,6 +262,7 @@ func headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-JupyterHub-Version", hub.Version)
+		h.Set("Access-Control-Allow-Headers", "accept, content-type, authorization")
 		h.Set("Content-Security-Policy", "frame-ancestors 'none'; default-src 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
@@ -268,15 +270,21 @@ func headers(next http.Handler) http.Handler {
 	})
 }
 
-// unknown answers what no route has: 405 for a known path, else 404.
+// unknown answers what no route has: for a known path 405, or 200 to OPTIONS as JupyterHub does, else 404.
 func unknown(mux *http.ServeMux) web.Handler {
-	return func(_ http.ResponseWriter, r *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 			probe := r.Clone(r.Context())
 			probe.Method = method
-			if _, pattern := mux.Handler(probe); pattern != "/hub/api/" {
-				return &web.StatusError{Code: http.StatusMethodNotAllowed, Message: "Method Not Allowed"}
+			if _, pattern := mux.Handler(probe); pattern == "/hub/api/" || pattern == "/hub/api" {
+				continue
 			}
+			if r.Method == http.MethodOptions {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(http.StatusOK)
+				return nil
+			}
+			return &web.StatusError{Code: http.StatusMethodNotAllowed, Message: "Method Not Allowed"}
 		}
 		return hub.Errorf(hub.NotFound, "Not Found")
 	}
@@ -288,6 +296,7 @@ func (a *API) version(w http.ResponseWriter, _ *http.Request, _ *account.Caller)
 }
 
 func (a *API) health(w http.ResponseWriter, _ *http.Request, _ *account.Caller) error {
+	w.Header().Set("Content-Type", "text/html")
 	w.WriteHeader(http.StatusOK)
 	return nil
 }

@@ -58,6 +58,8 @@ func New(opts Options) (http.Handler, error) {
 	static := Static()
 	mux.Handle("GET "+staticPrefix, static)
 	mux.Handle("GET "+logoPath, static)
+	mux.Handle("GET "+faviconPath, static)
+	mux.Handle("POST /hub/security/csp-report", adapter.Handle(p.cspReport))
 	mux.Handle("GET /hub/health", adapter.Handle(p.health))
 	for pattern, h := range map[string]web.Handler{
 		"GET /hub":                               p.toHub,
@@ -85,10 +87,11 @@ func New(opts Options) (http.Handler, error) {
 		"GET /hub/edge/visit":                    p.signedIn(p.edgeVisit),
 		"GET /hub/error/{code}":                  p.errorPage,
 		"/hub/user/{user}/{rest...}":             p.notRunning,
-		"/hub/": func(http.ResponseWriter, *http.Request) error {
-			return hub.Errorf(hub.NotFound, "There is no such page.")
-		},
-		"/": p.outside,
+		"/hub/user/{user}":                       p.notRunning,
+		"GET /hub/user-redirect":                 noSuchPage,
+		"/hub":                                   p.unknown(mux),
+		"/hub/":                                  p.unknown(mux),
+		"/":                                      p.outside,
 	} {
 		mux.Handle(pattern, adapter.Handle(topLevelOnly(h)))
 	}
@@ -100,6 +103,7 @@ func headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-JupyterHub-Version", hub.Version)
+		h.Set("Access-Control-Allow-Headers", "accept, content-type, authorization")
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
@@ -178,10 +182,7 @@ func (p *Pages) toLogin(w http.ResponseWriter, r *http.Request) error {
 		// A browser does not follow a form from here to the provider: our Content-Security-Policy forbids that.
 		return hub.Errorf(hub.Unauthenticated, "You are not signed in any more. Sign in and try again.")
 	}
-	next := r.URL.EscapedPath()
-	if r.URL.RawQuery != "" {
-		next += "?" + r.URL.RawQuery
-	}
+	next := withQuery(r.URL.EscapedPath(), r)
 	if !reads {
 		next = "/hub/home"
 	}
@@ -193,9 +194,12 @@ func withNext(r *http.Request, path, next string) string {
 	return web.WithNext(web.Base(r), path, next)
 }
 
-func redirect(w http.ResponseWriter, to string) error {
+func redirect(w http.ResponseWriter, to string) error { return redirectAs(w, http.StatusFound, to) }
+
+func redirectAs(w http.ResponseWriter, status int, to string) error {
 	w.Header().Set("Location", to)
-	w.WriteHeader(http.StatusFound)
+	w.Header().Set("Content-Type", "text/html")
+	w.WriteHeader(status)
 	return nil
 }
 
@@ -253,9 +257,7 @@ func (p *Pages) errorPage(w http.ResponseWriter, r *http.Request) error {
 
 // toHub adds the slash.
 func (p *Pages) toHub(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Location", "/hub/")
-	w.WriteHeader(http.StatusMovedPermanently)
-	return nil
+	return redirectAs(w, http.StatusMovedPermanently, "/hub/")
 }
 
 // index sends people to their server if it runs, else home.
@@ -282,11 +284,10 @@ func (p *Pages) outside(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return hub.Errorf(hub.Forbidden, "'_xsrf' argument missing from %s", r.Method)
 	}
-	to := "/hub" + path
-	if r.URL.RawQuery != "" {
-		to += "?" + r.URL.RawQuery
+	if missesSlash(path) {
+		return redirectAs(w, http.StatusMovedPermanently, withQuery(path+"/", r))
 	}
-	return redirect(w, to)
+	return redirect(w, withQuery("/hub"+path, r))
 }
 
 // serverNotRunning is JupyterHub's answer to programs, whatever they accept: JupyterLab shows "Server unavailable" on 424.
