@@ -47,7 +47,7 @@ func relay(ctx context.Context, s *shared, w http.ResponseWriter, r *http.Reques
 		}
 		return
 	}
-	v.use = realSocket(r, v.route.Prefix)
+	v.use = realSocket(r, v.pass.prefix)
 	keepOpen(s, v, client, server)
 }
 
@@ -69,7 +69,7 @@ func upgrade(s *shared, w http.ResponseWriter, r, out *http.Request, v *visit, s
 	client, fromClient, err := takeOver(w, resp)
 	if err != nil {
 		s.log.printf("upgrade", "cannot take over a connection for a WebSocket: %s", clip(err.Error()))
-		answer(w, r, http.StatusInternalServerError, "internal", "This connection cannot carry a WebSocket.")
+		answer(s, w, r, http.StatusInternalServerError, "internal", "This connection cannot carry a WebSocket.")
 		return nil
 	}
 	if server.SetDeadline(time.Time{}) != nil || passBuffered(server, fromClient.Reader) != nil || passBuffered(client, fromServer) != nil {

@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/edgehub/edgehub/routes"
 )
 
 // client speaks to a running hub for one of the operator's verbs. Its errors are one line that says what to do.
@@ -29,10 +31,15 @@ const callTime = 30 * time.Second
 // newClient returns a client without a token.
 func newClient(s settings) (*client, error) {
 	u, err := url.Parse(s.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
-		return nil, fmt.Errorf("%q is not the address of a hub. Write --url https://HOST with nothing behind it", s.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("%q is not the address of a hub. Write --url https://HOST, and the hub's base URL behind it if it has one", s.URL)
 	}
-	return &client{base: strings.TrimSuffix(s.URL, "/"), http: &http.Client{Timeout: callTime, CheckRedirect: stayHere}}, nil
+	base, err := routes.ParseBase(u.EscapedPath())
+	if err != nil {
+		return nil, fmt.Errorf("%q is not the address of a hub: %s cannot be its base URL. Write --url https://HOST/BASE/", s.URL, u.EscapedPath())
+	}
+	site := u.Scheme + "://" + strings.ToLower(u.Host) + strings.TrimSuffix(base.Path("/"), "/")
+	return &client{base: site, http: &http.Client{Timeout: callTime, CheckRedirect: stayHere}}, nil
 }
 
 // stayHere follows no redirect: it would take the token somewhere else.

@@ -28,6 +28,8 @@ type Options struct {
 	Servers  *spawn.Manager
 	XSRF     web.XSRF
 	Log      *slog.Logger
+	// Base is what the hub is below. The handler is mounted with web.Below.
+	Base routes.Base
 	// Hosts are the hub's hosts if every user has one, else nil.
 	Hosts *routes.Hosts
 }

@@ -60,7 +60,7 @@ func newHub(t *testing.T, change ...func(*Options)) *testHub {
 		f(&h.opts)
 	}
 	h.work(st, log)
-	srv := httptest.NewServer(web.WithRequestID(log, web.StrictPath(New(h.opts))))
+	srv := httptest.NewServer(web.WithRequestID(log, web.StrictPath(web.Below(h.opts.Base, New(h.opts)))))
 	t.Cleanup(srv.Close)
 	h.url = srv.URL
 	return h

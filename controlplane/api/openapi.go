@@ -108,7 +108,7 @@ func (op *operation) complete(method, path string, scopes []string) {
 
 // openapi answers with the document.
 func (a *API) openapi(w http.ResponseWriter, _ *http.Request, _ *account.Caller) error {
-	doc, err := document(a.table(), apiPrefix)
+	doc, err := document(a.table(), a.Base.Path(apiPrefix))
 	if err != nil {
 		return err
 	}
@@ -132,13 +132,13 @@ var docsPage = template.Must(template.New("openapi").Funcs(template.FuncMap{"ind
 
 // docs answers with the document as a page for people. It has no script.
 func (a *API) docs(w http.ResponseWriter, _ *http.Request, _ *account.Caller) error {
-	doc, err := document(a.table(), apiPrefix)
+	doc, err := document(a.table(), a.Base.Path(apiPrefix))
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", "frame-ancestors 'none'; default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'")
-	return docsPage.Execute(w, map[string]any{"Info": doc.Info, "Server": apiPrefix, "Sections": sections(doc, a.table()), "Schemas": doc.Components["schemas"]})
+	return docsPage.Execute(w, map[string]any{"Info": doc.Info, "Server": a.Base.Path(apiPrefix), "Sections": sections(doc, a.table()), "Schemas": doc.Components["schemas"]})
 }
 
 func sections(doc *openapiDoc, table []route) []section {

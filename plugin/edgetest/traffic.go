@@ -418,6 +418,7 @@ func events(t *testing.T, make Maker) {
 	next := make2[string](1)
 	w.PutRoute(Route("alice", Backend(t, func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Type", "text/event-stream")
+		rw.(http.Flusher).Flush()
 		for {
 			select {
 			case text := <-next:
@@ -429,12 +430,12 @@ func events(t *testing.T, make Maker) {
 		}
 	}).URL))
 	w.Start(make)
-	next <- "first"
 	resp, err := client.Do(w.Request("GET", "/user/alice/events", "Authorization", "token "+w.TokenOf("alice")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
+	next <- "first" // a browser's EventSource is open before anything happens
 	lines := bufio.NewReader(resp.Body)
 	for _, text := range []string{"first", "second", "third"} {
 		line, err := lines.ReadString('\n')

@@ -74,7 +74,7 @@ func write(t testing.TB, goPath, name string, files func() (map[string][]byte, e
 func (l *loaded) make(t testing.TB, o edgetest.Options) http.Handler {
 	t.Helper()
 	config := l.createConfig.Call(nil)[0]
-	for name, value := range map[string]any{"Etcd": o.Etcd, "Prefix": o.Prefix, "Hub": o.Hub, "PublicURL": o.PublicURL,
+	for name, value := range map[string]any{"Etcd": o.Etcd, "Prefix": o.Prefix, "Hub": o.Hub, "PublicURL": o.PublicURL, "BaseURL": o.BaseURL,
 		"StoppedStatus": o.StoppedStatus, "ActivityInterval": o.ActivityInterval,
 		"UserDomain": o.UserDomain, "APIHosts": o.APIHosts, "QueryTokens": o.QueryTokens,
 		"LogFields": o.LogFields, "StatusPath": o.StatusPath, "StatusTokenFile": o.StatusTokenFile} {
