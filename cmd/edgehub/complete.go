@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -51,6 +50,16 @@ func first(c completer) cobra.CompletionFunc {
 	}
 }
 
+// then completes the first argument by one and all others by another.
+func then(one, others completer) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		if len(args) == 0 {
+			return one(cmd, args, typed)
+		}
+		return others(cmd, args, typed)
+	}
+}
+
 func every(c completer) cobra.CompletionFunc { return cobra.CompletionFunc(c) }
 
 // maxCandidates is how many names a shell gets at most.
@@ -64,9 +73,9 @@ var (
 
 func completeUsers(ctx context.Context, _ *cobra.Command, api *client, typed string) ([]string, error) {
 	users, err := firstUsers(ctx, api, typed)
-	names := make([]string, len(users))
-	for i, u := range users {
-		names[i] = u.Name
+	var names []string
+	for _, u := range users {
+		names = append(names, u.Name)
 	}
 	return names, err
 }
@@ -106,31 +115,36 @@ func completeServers(ctx context.Context, _ *cobra.Command, api *client, typed s
 
 func completeTokens(ctx context.Context, cmd *cobra.Command, api *client, _ string) ([]string, error) {
 	tokens, err := api.tokens(ctx, cmd.Flag("user").Value.String())
-	return ids(tokens), err
+	return idsIn(tokens), err
 }
 
-// ids are the ids of things of the API.
-func ids(items []json.RawMessage) []string {
+// idsIn and namesIn are what things of the API are called.
+func idsIn(items []json.RawMessage) []string   { return fieldsIn(items, "id") }
+func namesIn(items []json.RawMessage) []string { return fieldsIn(items, "name") }
+
+func fieldsIn(items []json.RawMessage, field string) []string {
 	var all []string
 	for _, item := range items {
-		var thing struct{ ID string }
-		if json.Unmarshal(item, &thing) == nil && thing.ID != "" {
-			all = append(all, thing.ID)
+		var thing map[string]any
+		if json.Unmarshal(item, &thing) != nil {
+			continue
+		}
+		if text, ok := thing[field].(string); ok {
+			all = append(all, text)
 		}
 	}
 	return all
 }
 
-// named completes the names of a list that the hub has at path, in pages or not.
+// named completes the names of a list that the hub has at path in pages.
 func named(path string) completer {
 	return completing(func(ctx context.Context, _ *cobra.Command, api *client, _ string) ([]string, error) {
-		var all []struct{ Name string }
-		if err := api.call(ctx, http.MethodGet, path, nil, &all); err != nil {
-			return nil, err
-		}
 		var names []string
-		for _, thing := range all {
-			names = append(names, thing.Name)
+		for items, err := range api.pages(ctx, path, url.Values{}, maxCandidates) {
+			if err != nil {
+				return nil, err
+			}
+			names = append(names, namesIn(items)...)
 		}
 		return names, nil
 	})

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -26,6 +29,19 @@ func (c *client) deleteEach(cmd *cobra.Command, out output, args []string, path 
 	}
 	if out.json {
 		return out.value(map[string][]string{"deleted": names}, nil)
+	}
+	return nil
+}
+
+// batch is how many names a call that adds or removes members has.
+const batch = 500
+
+// inBatches sends names to path in calls that the hub does not find too large: {"users": [...]}. answer is that of the last one.
+func (c *client) inBatches(ctx context.Context, method, path, kind string, names []string, answer *json.RawMessage) error {
+	for part := range slices.Chunk(names, batch) {
+		if err := c.call(ctx, method, path, map[string][]string{kind: part}, answer); err != nil {
+			return err
+		}
 	}
 	return nil
 }

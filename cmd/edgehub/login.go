@@ -22,20 +22,17 @@ commands use this hub, unless --url says another, and this token, unless --token
 		if api.token, err = ask(cmd, "API token of "+api.base); err != nil {
 			return err
 		}
-		return api.keep(cmd.Context(), out)
+		return api.keep(cmd.Context(), out, "")
 	})
 }
 
-// keep finds out whose token it is and keeps it.
-func (c *client) keep(ctx context.Context, out output) error {
-	var me struct {
-		Kind, Name string
-		TokenID    string `json:"token_id"`
-	}
+// keep finds out whose token it is and keeps it. id is that of a token which was made for this.
+func (c *client) keep(ctx context.Context, out output, id string) error {
+	var me struct{ Kind, Name string }
 	if err := c.call(ctx, http.MethodGet, "/user", nil, &me); err != nil {
 		return err
 	}
-	if err := (login{URL: c.base, User: me.Name, TokenID: me.TokenID, Token: c.token}).save(); err != nil {
+	if err := (login{URL: c.base, User: me.Name, Token: c.token, TokenID: id}).save(); err != nil {
 		return err
 	}
 	return out.value(map[string]string{"url": c.base, "kind": me.Kind, "name": me.Name}, func() error {
@@ -46,8 +43,8 @@ func (c *client) keep(ctx context.Context, out output) error {
 func logoutCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "logout", Short: "Sign out from a hub",
-		Long: `Sign out from a hub: the token of "edgehub login" is revoked and removed from this machine. It is also removed if the
-hub cannot be reached; then it is revoked by nobody, and the command fails.`,
+		Long: `Sign out from a hub: what "edgehub login" kept of it is removed from this machine. A token that was made by the login is
+revoked; one that you gave it stays good. If the hub cannot be reached, the command fails and the token is not revoked.`,
 		Example: "  edgehub logout\n  edgehub logout --url https://hub.example.org",
 	}
 	return stranger(c, func(cmd *cobra.Command, api *client, out output) error {
@@ -68,8 +65,11 @@ hub cannot be reached; then it is revoked by nobody, and the command fails.`,
 	})
 }
 
-// revoke ends the token of a login. One that has ended already is fine.
+// revoke ends the token of a login that was made for it. One that has ended already is fine.
 func (c *client) revoke(ctx context.Context, l login) error {
+	if l.TokenID == "" {
+		return nil
+	}
 	err := c.call(ctx, http.MethodDelete, tokenPath(l.User, l.TokenID), nil, nil)
 	var refused *refusal
 	if errors.As(err, &refused) && (refused.status == http.StatusForbidden || refused.status == http.StatusNotFound) {

@@ -13,10 +13,11 @@ import (
 
 // login is what `edgehub login` keeps of one hub, in a file of its own that only its owner can read.
 type login struct {
-	URL     string `json:"url"`
-	User    string `json:"user"`
-	TokenID string `json:"token_id"`
-	Token   string `json:"token"`
+	URL   string `json:"url"`
+	User  string `json:"user"`
+	Token string `json:"token"`
+	// TokenID is set if the token was made for this login, and ends with it.
+	TokenID string `json:"token_id,omitempty"`
 }
 
 // defaultURL is where `edgehub up` listens.

@@ -42,6 +42,16 @@ func (o output) table(titles []string, rows [][]string) error {
 	return (&table{w: o.w, titles: titles}).print(rows)
 }
 
+// details prints one thing, a line for each of its parts.
+func (o output) details(parts [][2]string) error {
+	for _, part := range parts {
+		if err := o.say("%-12s %s", part[0]+":", orDash(printable(part[1]))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // orDash is what a table shows for nothing.
 func orDash(s string) string {
 	if s == "" {

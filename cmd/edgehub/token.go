@@ -24,13 +24,21 @@ type apiToken struct {
 	Token        string   `json:"token"`
 }
 
+// program is what a token was given to, if its owner did not ask for it as such: the API says JupyterHub then.
+func (t apiToken) program() string {
+	if t.Client == "JupyterHub" {
+		return "-"
+	}
+	return orDash(t.Client)
+}
+
 var tokenColumns = []column[apiToken]{
 	{"TOKEN", func(t apiToken) string { return t.ID }},
 	{"NOTE", func(t apiToken) string { return orDash(t.Note) }},
 	{"CREATED", func(t apiToken) string { return when(t.Created) }},
 	{"LAST USE", func(t apiToken) string { return when(t.LastActivity) }},
 	{"EXPIRES", func(t apiToken) string { return when(t.Expires) }},
-	{"FOR", func(t apiToken) string { return orDash(t.Client) }},
+	{"FOR", apiToken.program},
 }
 
 func tokenCommand() *cobra.Command {

@@ -11,9 +11,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// createBatch is how many users one call creates.
-const createBatch = 500
-
 func userCreateCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "create NAME...", Short: "Create users", Args: oneOrMore("the users to create, or - to read their names"),
@@ -56,9 +53,9 @@ func (c *client) createUsers(ctx context.Context, names []string, admin bool) it
 	return func(yield func([]json.RawMessage, error) bool) {
 		var exist error
 		made := 0
-		for batch := range slices.Chunk(names, createBatch) {
+		for part := range slices.Chunk(names, batch) {
 			var users []json.RawMessage
-			err := c.call(ctx, http.MethodPost, "/users", map[string]any{"usernames": batch, "admin": admin}, &users)
+			err := c.call(ctx, http.MethodPost, "/users", map[string]any{"usernames": part, "admin": admin}, &users)
 			var refused *refusal
 			if errors.As(err, &refused) && refused.status == http.StatusConflict {
 				exist, err = err, nil
@@ -80,11 +77,11 @@ func created(out output, users iter.Seq2[[]json.RawMessage, error], asked int) e
 		return out.array(users)
 	}
 	made := 0
-	for batch, err := range users {
+	for some, err := range users {
 		if err != nil {
 			return err
 		}
-		rows, err := rowsOf(batch, userColumns[:1])
+		rows, err := rowsOf(some, userColumns[:1])
 		if err != nil {
 			return err
 		}
@@ -93,7 +90,7 @@ func created(out output, users iter.Seq2[[]json.RawMessage, error], asked int) e
 				return err
 			}
 		}
-		made += len(batch)
+		made += len(some)
 	}
 	if made < asked {
 		out.note("%d of %d existed already; they are as they were.", asked-made, asked)
