@@ -63,8 +63,8 @@ func (c *client) orMe(ctx context.Context, name string) (string, error) {
 	if name != "" {
 		return name, nil
 	}
-	var me struct{ Kind, Name string }
-	if err := c.call(ctx, http.MethodGet, "/user", nil, &me); err != nil {
+	me, err := c.whoami(ctx)
+	if err != nil {
 		return "", err
 	}
 	if me.Kind != "user" {
@@ -98,7 +98,8 @@ func (c *client) tokens(ctx context.Context, user string) ([]json.RawMessage, er
 	var all struct {
 		Tokens []json.RawMessage `json:"api_tokens"`
 	}
-	return all.Tokens, c.call(ctx, http.MethodGet, userPath(user)+"/tokens", nil, &all)
+	err = c.call(ctx, http.MethodGet, userPath(user)+"/tokens", nil, &all)
+	return all.Tokens, err
 }
 
 func tokenCreateCommand() *cobra.Command {
@@ -136,7 +137,8 @@ func (c *client) createToken(ctx context.Context, owner, note string, life time.
 		body["scopes"] = scopes
 	}
 	var made json.RawMessage
-	return made, c.call(ctx, http.MethodPost, userPath(owner)+"/tokens", body, &made)
+	err := c.call(ctx, http.MethodPost, userPath(owner)+"/tokens", body, &made)
+	return made, err
 }
 
 func (o output) newToken(made json.RawMessage) error {

@@ -34,7 +34,8 @@ func userCommand() *cobra.Command {
 		Long: `List, create, change and delete the users of a running hub. What you may do, and which users you see, depends on the
 token: that of an administrator may do everything.`,
 		Example: "  edgehub user list --state active\n  edgehub user create alice bob\n  edgehub user list --json | jq -r '.[].name'",
-	}, userListCommand(), userGetCommand(), userCreateCommand(), userSetCommand(), userRenameCommand(), userDeleteCommand())
+	}, userListCommand(), userGetCommand(), userCreateCommand(), userSetCommand(), userRenameCommand(), userUnbindCommand(),
+		userDeleteCommand())
 }
 
 func userPath(name string) string { return "/users/" + url.PathEscape(name) }

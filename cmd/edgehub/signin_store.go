@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// login is what `edgehub login` keeps of one hub, in a file of its own that only its owner can read.
-type login struct {
+// signIn is what `edgehub login` keeps of one hub, in a file of its own that only its owner can read.
+type signIn struct {
 	URL   string `json:"url"`
 	User  string `json:"user"`
 	Token string `json:"token"`
@@ -39,8 +39,8 @@ func loginFile(hubURL string) (string, error) {
 }
 
 // findLogin reads the login at a hub. There may be none: its Token is empty then.
-func findLogin(hubURL string) (login, error) {
-	var l login
+func findLogin(hubURL string) (signIn, error) {
+	var l signIn
 	file, err := loginFile(hubURL)
 	if err != nil {
 		return l, nil //nolint:nilerr // without such a place nobody has a login
@@ -56,13 +56,13 @@ func findLogin(hubURL string) (login, error) {
 		return l, fmt.Errorf("cannot read the login: %w. Sign in again with 'edgehub login --url %s'", err, hubURL)
 	}
 	if l.URL != hubURL {
-		return login{}, nil
+		return signIn{}, nil
 	}
 	return l, nil
 }
 
 // save keeps l, and makes its hub the one that commands talk to unless they are told another.
-func (l login) save() error {
+func (l signIn) save() error {
 	file, err := loginFile(l.URL)
 	if err != nil {
 		return err
@@ -84,7 +84,7 @@ func (l login) save() error {
 }
 
 // forget removes l from this machine.
-func (l login) forget() error {
+func (l signIn) forget() error {
 	file, err := loginFile(l.URL)
 	if err == nil {
 		err = os.Remove(file)
