@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -24,8 +25,11 @@ func ask(cmd *cobra.Command, prompt string) (string, error) {
 	f, ok := cmd.InOrStdin().(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		line, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", err
+		}
 		if line = strings.TrimSpace(line); line == "" {
-			return "", fmt.Errorf("the input has no secret in its first line: %w", err)
+			return "", errors.New("the input has no secret in its first line")
 		}
 		return line, nil
 	}
