@@ -10,68 +10,58 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// completer names things of the hub that begin with what was typed. A shell waits for it, so that it gives up soon, and says
-// nothing of what is wrong.
-type completer func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective)
+// candidates names things of the hub that may begin with what was typed.
+type candidates func(ctx context.Context, cmd *cobra.Command, api *client, typed string) ([]string, error)
 
 // completeTime is how long a shell waits.
 const completeTime = 2 * time.Second
 
-// completing makes a completer of a function that names candidates.
-func completing(names func(ctx context.Context, cmd *cobra.Command, api *client, typed string) ([]string, error)) completer {
-	return func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-		api, err := clientOf(cmd)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		ctx, cancel := context.WithTimeout(cmd.Context(), completeTime)
-		defer cancel()
-		all, err := names(ctx, cmd, api, typed)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		found := []string{}
-		for _, name := range all {
-			if strings.HasPrefix(name, typed) {
-				found = append(found, name)
-			}
-		}
-		return found, cobra.ShellCompDirectiveNoFileComp
+// complete gives a shell those that do. The shell waits for it, so that it gives up soon, and says nothing of what is wrong.
+func complete(cmd *cobra.Command, typed string, names candidates) ([]string, cobra.ShellCompDirective) {
+	api, err := clientOf(cmd)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completeTime)
+	defer cancel()
+	all, err := names(ctx, cmd, api, typed)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	found := []string{}
+	for _, name := range all {
+		if strings.HasPrefix(name, typed) {
+			found = append(found, name)
+		}
+	}
+	return found, cobra.ShellCompDirectiveNoFileComp
 }
 
-// first completes the first argument only, every all of them.
-func first(c completer) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-		if len(args) > 0 {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		return c(cmd, args, typed)
-	}
+// flagCompletion completes the value of a flag of c.
+func flagCompletion(c *cobra.Command, flag string, names candidates) {
+	_ = c.RegisterFlagCompletionFunc(flag, every(names)) // fails only if there is no such flag
 }
 
-// then completes the first argument by one and all others by another.
-func then(one, others completer) cobra.CompletionFunc {
+// every completes all arguments, first the first one only, and then the first one by other names than the rest.
+func every(names candidates) cobra.CompletionFunc { return then(names, names) }
+
+func first(names candidates) cobra.CompletionFunc {
+	return then(names, func(context.Context, *cobra.Command, *client, string) ([]string, error) { return nil, nil })
+}
+
+func then(first, others candidates) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 		if len(args) == 0 {
-			return one(cmd, args, typed)
+			return complete(cmd, typed, first)
 		}
-		return others(cmd, args, typed)
+		return complete(cmd, typed, others)
 	}
 }
-
-func every(c completer) cobra.CompletionFunc { return cobra.CompletionFunc(c) }
 
 // maxCandidates is how many names a shell gets at most.
 const maxCandidates = 100
 
-var (
-	userNames   = completing(completeUsers)
-	serverNames = completing(completeServers)
-	tokenIDs    = completing(completeTokens)
-)
-
-func completeUsers(ctx context.Context, _ *cobra.Command, api *client, typed string) ([]string, error) {
+func userNames(ctx context.Context, _ *cobra.Command, api *client, typed string) ([]string, error) {
 	users, err := firstUsers(ctx, api, typed)
 	var names []string
 	for _, u := range users {
@@ -97,8 +87,8 @@ func firstUsers(ctx context.Context, api *client, typed string) ([]user, error) 
 	return users, nil
 }
 
-// completeServers names users, whose default servers they are, and their named servers that run.
-func completeServers(ctx context.Context, _ *cobra.Command, api *client, typed string) ([]string, error) {
+// serverNames names users, whose default servers they are, and their named servers that run.
+func serverNames(ctx context.Context, _ *cobra.Command, api *client, typed string) ([]string, error) {
 	owner, _, _ := strings.Cut(typed, "/")
 	users, err := firstUsers(ctx, api, owner)
 	var names []string
@@ -113,7 +103,7 @@ func completeServers(ctx context.Context, _ *cobra.Command, api *client, typed s
 	return names, err
 }
 
-func completeTokens(ctx context.Context, cmd *cobra.Command, api *client, _ string) ([]string, error) {
+func tokenIDs(ctx context.Context, cmd *cobra.Command, api *client, _ string) ([]string, error) {
 	tokens, err := api.tokens(ctx, cmd.Flag("user").Value.String())
 	return idsIn(tokens), err
 }
@@ -134,18 +124,4 @@ func fieldsIn(items []json.RawMessage, field string) []string {
 		}
 	}
 	return all
-}
-
-// named completes the names of a list that the hub has at path in pages.
-func named(path string) completer {
-	return completing(func(ctx context.Context, _ *cobra.Command, api *client, _ string) ([]string, error) {
-		var names []string
-		for items, err := range api.pages(ctx, path, url.Values{}, maxCandidates) {
-			if err != nil {
-				return nil, err
-			}
-			names = append(names, namesIn(items)...)
-		}
-		return names, nil
-	})
 }

@@ -88,7 +88,7 @@ func groupCreateCommand() *cobra.Command {
 		Example: "  edgehub group create staff students\n  edgehub group create staff --user alice,bob",
 	}
 	users := c.Flags().StringSlice("user", []string{}, "users to put into each, `NAME,...`")
-	_ = c.RegisterFlagCompletionFunc("user", userNames) // fails only if there is no such flag
+	flagCompletion(c, "user", userNames)
 	return verb(c, func(cmd *cobra.Command, api *client, out output, args []string) error {
 		names, err := namesOf(cmd, args)
 		if err != nil {

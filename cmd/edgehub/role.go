@@ -143,9 +143,9 @@ func roleMembersCommand(name, method string) *cobra.Command {
 	for i, kind := range kinds {
 		lists[i] = c.Flags().StringSlice(strings.TrimSuffix(kind, "s"), nil, kind+", `NAME,...`")
 	}
-	_ = c.RegisterFlagCompletionFunc("user", userNames) // these fail only if there is no such flag
-	_ = c.RegisterFlagCompletionFunc("group", groupNames)
-	_ = c.RegisterFlagCompletionFunc("service", serviceNames)
+	flagCompletion(c, "user", userNames)
+	flagCompletion(c, "group", groupNames)
+	flagCompletion(c, "service", serviceNames)
 	return verb(c, func(cmd *cobra.Command, api *client, out output, args []string) error {
 		var r json.RawMessage
 		for i, kind := range kinds {

@@ -74,7 +74,7 @@ that are stopped, too. They are printed as they come from the hub.`,
 		Example: "  edgehub server list\n  edgehub server list --user alice --all\n  edgehub server list --json | jq -r '.[] | select(.ready) | .full_name'",
 	}
 	user := c.Flags().String("user", "", "only servers of `NAME`")
-	_ = c.RegisterFlagCompletionFunc("user", userNames) // fails only if there is no such flag
+	flagCompletion(c, "user", userNames)
 	all := c.Flags().Bool("all", false, "also servers that are stopped")
 	return verb(c, func(cmd *cobra.Command, api *client, out output, _ []string) error {
 		return printList(out, api.servers(cmd.Context(), *user, *all), serverColumns...)

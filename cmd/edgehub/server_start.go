@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -110,7 +109,7 @@ func (c *client) askForStart(ctx context.Context, name string, body any) error {
 	return c.untilPending(ctx, name, asked)
 }
 
-// untilPending returns when asked has the hub's answer, or the server is seen to start.
+// untilPending returns when asked has the hub's answer, or the server is seen to start. Who may not look waits for the answer.
 func (c *client) untilPending(ctx context.Context, name string, asked <-chan error) error {
 	tick := time.NewTicker(pollTime)
 	defer tick.Stop()
@@ -121,14 +120,8 @@ func (c *client) untilPending(ctx context.Context, name string, asked <-chan err
 		case <-tick.C:
 		}
 		var s server
-		err := c.call(ctx, http.MethodGet, serverPath(name), nil, &s)
-		var refused *refusal
-		switch {
-		case err == nil && s.Pending == "spawn":
+		if err := c.call(ctx, http.MethodGet, serverPath(name), nil, &s); err == nil && s.Pending == "spawn" {
 			return nil
-		case errors.As(err, &refused) && refused.status == http.StatusNotFound, err == nil:
-		default:
-			return err
 		}
 	}
 }

@@ -54,7 +54,7 @@ token it was made with. What is revoked is refused from then on, and what is ope
 // userFlag adds --user to a command about things that users have.
 func userFlag(c *cobra.Command) *string {
 	name := c.Flags().String("user", "", "those of `NAME` (default: yours)")
-	_ = c.RegisterFlagCompletionFunc("user", userNames) // fails only if there is no such flag
+	flagCompletion(c, "user", userNames)
 	return name
 }
 
