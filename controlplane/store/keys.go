@@ -21,6 +21,11 @@ const (
 	SpentLogins = "spent-logins/"
 	Members     = "members/"
 	HandRoutes  = "hand-routes/"
+	Roles       = "roles/"
+	RoleHolders = "role-holders/"
+	RoleChanges = "role-changes/"
+	Regroups    = "regroups/"
+	Audit       = "audit/"
 )
 
 // ID joins the parts of a record's identity into one string, so that different parts never give the same one.
