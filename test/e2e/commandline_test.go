@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -83,7 +84,10 @@ func TestCommandLineClient(t *testing.T) {
 			t.Errorf("back to %q: %s %s", bad, resp, resp.Header.Get("Location"))
 		}
 	}
-	if resp := alice.Page(t, authorizePage(good, "code_challenge", "")); !strings.HasPrefix(resp.Header.Get("Location"), redirect+"?error=invalid_request") {
+	plain := maps.Clone(good)
+	plain.Del("code_challenge")
+	plain.Del("code_challenge_method")
+	if resp := alice.Page(t, authorizePage(plain, "", "")); !strings.HasPrefix(resp.Header.Get("Location"), redirect+"?error=invalid_request") {
 		t.Errorf("without a challenge: %s %s", resp, resp.Header.Get("Location"))
 	}
 	for range 2 {
