@@ -163,9 +163,9 @@ func (s *settings) flags(fs *pflag.FlagSet, names ...string) {
 		case "rotate-keys-every":
 			fs.DurationVar(&s.RotateKeysEvery, name, s.RotateKeysEvery, "replace the key that signs edge tokens when it is this old, `TIME` like 720h; 0 for never")
 		case "url":
-			fs.StringVar(&s.URL, name, s.URL, "the hub as you reach it, `URL` http://HOST:PORT or https://HOST")
+			fs.StringVar(&s.URL, name, s.URL, "the hub as you reach it, `URL` http://HOST:PORT or https://HOST (default: the one of your last login, else http://127.0.0.1:8000)")
 		case "token-file":
-			fs.StringVar(&s.TokenFile, name, s.TokenFile, "`FILE` with an API token of an administrator")
+			fs.StringVar(&s.TokenFile, name, s.TokenFile, "`FILE` with an API token (default: that of 'edgehub login')")
 		case "access-log":
 			fs.StringVar(&s.AccessLog, name, s.AccessLog, "`FILE` for the front door's access log, - for stderr (default: none)")
 		case "status-path":
