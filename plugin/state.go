@@ -221,31 +221,24 @@ func revokedIn(v *view, c *routes.Claims) int {
 		return revokedBefore
 	}
 	before, ok := v.users[c.UserID]
-	worst := revokedSince(c, before, ok)
-	if len(v.shared) == 0 {
-		return worst
-	}
-	for _, key := range dependsOn(v, c) {
-		before, ok := v.shared[key]
-		if kind := revokedSince(c, before, ok); kind != notRevoked && worst != revokedForGood {
-			worst = kind
-		}
-	}
-	return worst
-}
-
-// revokedSince is what a revocation of all that was issued until before, 0 for ever, makes of c. There is none if not ok.
-func revokedSince(c *routes.Claims, before int64, ok bool) int {
-	if !ok {
-		return notRevoked
-	}
-	if before == 0 {
+	if ok && before == 0 {
 		return revokedForGood
 	}
-	if c.IssuedAt <= before {
+	if ok && c.IssuedAt <= before || len(v.shared) > 0 && c.Revision < lastChange(v, c) {
 		return revokedBefore
 	}
 	return notRevoked
+}
+
+// lastChange is the revision of the last change of a role or group that the rights of c depend on, 0 if there is none.
+func lastChange(v *view, c *routes.Claims) int64 {
+	last := v.shared[c.UserID] // a service
+	for _, key := range dependsOn(v, c) {
+		if v.shared[key] > last {
+			last = v.shared[key]
+		}
+	}
+	return last
 }
 
 // dependsOn are the keys of v.shared that may concern the bearer of c.

@@ -17,7 +17,7 @@ type view struct {
 	sessions map[string]bool
 	tokens   map[string]bool
 	users    map[string]int64 // user id -> end of the revoked time, 0 for ever
-	shared   map[string]int64 // "role/" and a mark, or "group/" and a name -> the same
+	shared   map[string]int64 // "role/" and a mark, "group/" or "service/" and a name -> the revision before which tokens are revoked
 	hubs     map[string]*address
 	starting map[string]*routes.Starting // by prefix
 	bad      map[string]bool             // records that could not be read: etcd keys, and "/" with the id of a route
@@ -236,19 +236,13 @@ func (v *view) putRevocation(rec *record, c *change) {
 			v.users[id] = rec.revoked.Before
 		}
 		c.users[id] = true
-	case routes.RevokedRole:
-		v.putShared("role/"+id, rec, c)
-	case routes.RevokedGroup:
-		v.putShared("group/"+id, rec, c)
+	case routes.RevokedRole, routes.RevokedGroup, routes.RevokedService:
+		delete(v.shared, what+"/"+id)
+		if !rec.gone {
+			v.shared[what+"/"+id] = rec.mod
+		}
+		c.shared = true
 	}
-}
-
-func (v *view) putShared(key string, rec *record, c *change) {
-	delete(v.shared, key)
-	if !rec.gone {
-		v.shared[key] = rec.revoked.Before
-	}
-	c.shared = true
 }
 
 func setOrDelete(m map[string]bool, id string, present bool) {

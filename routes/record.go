@@ -134,9 +134,11 @@ const (
 	RevokedSession = "session"
 	RevokedToken   = "token"
 	RevokedUser    = "user"
-	// RevokedRole and RevokedGroup concern all whose rights depend on a role, by its mark in their tokens, or on a group.
-	RevokedRole  = "role"
-	RevokedGroup = "group"
+	// These concern all whose rights depend on a role, by its mark in their tokens, or on a group, and the tokens of a service.
+	// They end what was issued with an earlier Claims.Revision than that of the record in etcd.
+	RevokedRole    = "role"
+	RevokedGroup   = "group"
+	RevokedService = "service"
 )
 
 // AnyRole in Claims.Roles stands for more roles than fit: the revocation of any role concerns the token.

@@ -37,7 +37,7 @@ const (
 )
 
 // ServiceID is how the UserID of a service begins, which is no id of a user.
-const ServiceID = "service/"
+const ServiceID = RevokedService + "/"
 
 // Claims are what an edge token says about its bearer (RFC 7519 names where there are some).
 type Claims struct {
@@ -54,9 +54,11 @@ type Claims struct {
 	Groups []string `json:"groups,omitempty"`
 	Scopes []string `json:"scopes"`
 	// Grants are access:servers with a filter that roles of the bearer give: they are good without the route's list. Roles
-	// are the marks of the roles that the rights of the bearer depend on.
-	Grants []string `json:"grants,omitempty"`
-	Roles  []string `json:"roles,omitempty"`
+	// are the marks of the roles that the rights of the bearer depend on, and Revision is the revision in etcd of the last change
+	// of roles before the token was issued.
+	Grants   []string `json:"grants,omitempty"`
+	Roles    []string `json:"roles,omitempty"`
+	Revision int64    `json:"rev,omitempty"`
 	// Host is the one host of a user on which the token is good; empty for the hub's own.
 	Host      string `json:"host,omitempty"`
 	IssuedAt  int64  `json:"iat"`

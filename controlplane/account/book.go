@@ -12,7 +12,6 @@ import (
 type book struct {
 	// revision is that of the hub.RoleChanges before which nothing is missing, 0 if no role was ever stored.
 	revision int64
-	after    map[string]int64
 	roles    map[string]hub.Role
 	// ofUser, ofGroup and ofService say who has which roles by name.
 	ofUser    map[hub.UserName][]string
@@ -48,7 +47,7 @@ func (a *Accounts) readBook(ctx context.Context) (*book, error) {
 }
 
 func newBook(changes store.Record[hub.RoleChanges]) *book {
-	return &book{revision: changes.Revision, after: changes.Value.After, roles: map[string]hub.Role{},
+	return &book{revision: changes.Revision, roles: map[string]hub.Role{},
 		ofUser: map[hub.UserName][]string{}, ofGroup: map[string][]string{}, ofService: map[string][]string{}}
 }
 

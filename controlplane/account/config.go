@@ -136,9 +136,11 @@ func (a *Accounts) dropConfigured(ctx context.Context, name string) error {
 		case !r.Config || r.Ending:
 			return store.ErrUnchanged // another replica was first
 		case hub.IsDefaultRole(name):
-			return rv.put(r, hub.Role{Schema: hub.Schema, ID: r.ID, Name: name})
+			rv.put(r, hub.Role{Schema: hub.Schema, ID: r.ID, Name: name})
+			return nil
 		}
-		return rv.end(r)
+		rv.end(r)
+		return nil
 	})
 }
 
@@ -165,7 +167,8 @@ func (a *Accounts) putConfigured(ctx context.Context, r hub.Role) error {
 			return store.ErrUnchanged
 		}
 		was, _ := b.role(r.Name)
-		return rv.put(was, r)
+		rv.put(was, r)
+		return nil
 	})
 }
 

@@ -17,10 +17,14 @@ const claimRoom = 2100
 // EdgeToken signs the edge token of a caller and says for how long it is good: never longer than the session or API token
 // behind it. On a user's host only a token for that host is good, on the hub's only one for no host.
 func (a *Accounts) EdgeToken(ctx context.Context, c *Caller, host string) (string, time.Duration, error) {
-	claims := routes.Claims{Host: host, Subject: c.Name(), Admin: c.Admin(), UserID: routes.ServiceID + c.Service, IssuedAt: c.earliest()}
+	claims := routes.Claims{Host: host, Subject: c.Name(), Admin: c.Admin(), UserID: routes.ServiceID + c.Service,
+		Revision: c.rights.book.revision}
 	room := claimRoom
 	if c.User != nil {
 		claims.UserID, claims.Groups = c.User.ID, c.User.Groups
+		if c.User.TokensAfter > 0 {
+			claims.IssuedAt = c.User.TokensAfter + 1
+		}
 		_, room = fit(c.User.Groups, room)
 	}
 	claims.Roles, room = fitMarks(c.rights.roles, room)
@@ -39,26 +43,6 @@ func (a *Accounts) EdgeToken(ctx context.Context, c *Caller, host string) (strin
 	}
 	token, err := a.tokens.EdgeToken(ctx, claims)
 	return token, life, err
-}
-
-// earliest is when an edge token of the caller is issued at the earliest: after all that was revoked of what it depends on.
-// Zero is now.
-func (c *Caller) earliest() int64 {
-	after := c.rights.book.after
-	last := after[changedService(c.Service)]
-	for _, role := range c.rights.roles {
-		last = max(last, after[changedRole(role)])
-	}
-	if c.User != nil {
-		last = max(last, c.User.TokensAfter)
-		for _, g := range c.User.Groups {
-			last = max(last, after[changedGroup(g)])
-		}
-	}
-	if last == 0 {
-		return 0
-	}
-	return last + 1
 }
 
 // accessScopes are the scopes that matter at an edge. A credential that may do all that its owner may carries

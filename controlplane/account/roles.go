@@ -8,12 +8,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/store"
-	"github.com/edgehub/edgehub/controlplane/token"
 	"github.com/edgehub/edgehub/routes"
 )
 
@@ -72,7 +70,8 @@ func (a *Accounts) CreateRole(ctx context.Context, r hub.Role) (hub.Role, error)
 		if len(b.roles) >= maxRoles {
 			return hub.Errorf(hub.Invalid, "There are %d roles, and there can be no more.", maxRoles)
 		}
-		return rv.put(hub.Role{}, r)
+		rv.put(hub.Role{}, r)
+		return nil
 	})
 }
 
@@ -96,7 +95,8 @@ func (a *Accounts) UpdateRole(ctx context.Context, name string, change func(*hub
 		if r.Schema = hub.Schema; r.ID == "" {
 			r.ID = newRoleID()
 		}
-		return rv.put(old, r)
+		rv.put(old, r)
+		return nil
 	})
 	return r, err
 }
@@ -129,7 +129,8 @@ func (a *Accounts) DeleteRole(ctx context.Context, name string) error {
 		case r.Config:
 			return hub.Errorf(hub.Conflict, "The role %s is in the configuration file. Remove it there.", name)
 		}
-		return rv.end(r)
+		rv.end(r)
+		return nil
 	})
 	if err == nil {
 		// Most roles have few users: then the name is free again before the answer. If this fails, Tend goes on.
@@ -172,17 +173,15 @@ func (a *Accounts) changeRoles(ctx context.Context, change func(*book, *revocati
 	if err != nil && hub.KindOf(err) != hub.Conflict {
 		return err
 	}
-	_, err = a.changes.Update(ctx, changesID, func(c *hub.RoleChanges) ([]store.Op, error) {
+	_, err = a.changes.Update(ctx, changesID, func(*hub.RoleChanges) ([]store.Op, error) {
 		b, err := a.readBook(ctx)
 		if err != nil {
 			return nil, err
 		}
-		rv := &revocations{a: a, now: time.Now().Unix(), after: map[string]int64{}, done: map[string]bool{}}
-		maps.Copy(rv.after, c.After)
+		rv := &revocations{a: a, done: map[string]bool{}}
 		if err := change(b, rv); err != nil {
 			return nil, err
 		}
-		c.After = rv.recent()
 		return rv.ops, nil
 	})
 	return err
@@ -190,32 +189,24 @@ func (a *Accounts) changeRoles(ctx context.Context, change func(*book, *revocati
 
 // revocations are the writes of one change of roles.
 type revocations struct {
-	a     *Accounts
-	now   int64
-	after map[string]int64
-	done  map[string]bool // what is revoked in this change already
-	ops   []store.Op
+	a    *Accounts
+	done map[string]bool // what is revoked in this change already
+	ops  []store.Op
 }
 
 // put writes a role and revokes the edge tokens of those for whom it changes where they may go. What else a role gives is asked
 // of the hub with every request, so that edges need not know.
-func (v *revocations) put(old, r hub.Role) error {
+func (v *revocations) put(old, r hub.Role) {
 	v.ops = append(v.ops, store.Put(v.a.roles.Key(store.ID(r.Name)), asStored(r)))
 	before, now := v.a.visits(old), v.a.visits(r)
-	if !slices.Equal(before, now) {
-		if err := v.revoke(changedRole(r.Name)); err != nil {
-			return err
-		}
+	// Nobody's edge token depends on a role that there was not.
+	known := old.ID != "" || hub.IsDefaultRole(r.Name)
+	if known && (!slices.Equal(before, now) || len(now) > 0 && !slices.Equal(old.Users, r.Users)) {
+		v.revoke(routes.RevokedRole, mark(r.Name))
 	}
-	if len(before) == 0 && len(now) == 0 {
-		return nil
+	if len(before)+len(now) > 0 {
+		v.members(old, r)
 	}
-	if !slices.Equal(old.Users, r.Users) { // by a new configuration only
-		if err := v.revoke(changedRole(r.Name)); err != nil {
-			return err
-		}
-	}
-	return v.members(old, r)
 }
 
 // maxAlone is how many groups and services have a revocation of their own in one change.
@@ -223,29 +214,33 @@ const maxAlone = 40
 
 // members revokes for the groups and services that get or lose a role. If they are very many, only those who lose it are
 // concerned, and with them all others who have it: those who get it see that with their next edge token.
-func (v *revocations) members(old, r hub.Role) error {
+func (v *revocations) members(old, r hub.Role) {
 	groups, services := difference(old.Groups, r.Groups), difference(old.Services, r.Services)
 	if len(groups)+len(services) > maxAlone {
-		return v.revoke(changedRole(r.Name))
+		v.revoke(routes.RevokedRole, mark(r.Name))
+		return
 	}
 	for _, g := range groups {
-		if err := v.revoke(changedGroup(g)); err != nil {
-			return err
-		}
+		v.revoke(routes.RevokedGroup, g)
 	}
 	for _, s := range services {
-		if err := v.revoke(changedService(s)); err != nil {
-			return err
-		}
+		v.revoke(routes.RevokedService, s)
 	}
-	return nil
 }
 
 // end takes a role from everybody.
-func (v *revocations) end(r hub.Role) error {
+func (v *revocations) end(r hub.Role) {
 	ended := r
 	ended.Ending, ended.Scopes = true, []string{}
-	return v.put(r, ended)
+	v.put(r, ended)
+}
+
+// revoke ends the edge tokens of before this change that depend on a role or group, or are of a service, once per change.
+func (v *revocations) revoke(what, id string) {
+	if key := what + "/" + id; !v.done[key] {
+		v.done[key] = true
+		v.ops = append(v.ops, v.a.tokens.RevokeShared(what, id))
+	}
 }
 
 // visits are the scopes of a role that matter at edges, sorted.
@@ -281,40 +276,6 @@ func filled(r hub.Role) hub.Role {
 		}
 	}
 	return r
-}
-
-// Keys of hub.RoleChanges.After.
-func changedRole(name string) string    { return routes.RevokedRole + "/" + mark(name) }
-func changedGroup(name string) string   { return routes.RevokedGroup + "/" + name }
-func changedService(name string) string { return routes.ServiceID + name }
-
-// revoke ends the edge tokens of before now that depend on what a key names, once per change.
-func (v *revocations) revoke(key string) error {
-	if v.done[key] {
-		return nil
-	}
-	v.done[key] = true
-	at := max(v.now, v.after[key]+1)
-	if at > v.now+maxAhead {
-		return hub.Errorf(hub.Exhausted, "This role changes too often. Try again shortly.")
-	}
-	v.after[key] = at
-	what, id, _ := strings.Cut(key, "/")
-	switch what {
-	case routes.RevokedRole:
-		v.ops = append(v.ops, v.a.tokens.RevokeRole(id, at))
-	case routes.RevokedGroup:
-		v.ops = append(v.ops, v.a.tokens.RevokeGroup(id, at))
-	default:
-		v.ops = append(v.ops, v.a.tokens.RevokeUser(key, at))
-	}
-	return nil
-}
-
-// recent are the times that still matter: no edge token of an earlier one is good any more.
-func (v *revocations) recent() map[string]int64 {
-	maps.DeleteFunc(v.after, func(_ string, at int64) bool { return at < v.now-token.RevokedFor })
-	return v.after
 }
 
 // difference are the names that only one of two lists has.

@@ -35,12 +35,9 @@ type RoleHolder struct {
 }
 
 // RoleChanges is the one record that every change of a Role writes too. Its revision says whether what a replica knows of all
-// roles is still true.
+// roles is still true, and whether an edge token was issued before or after a change.
 type RoleChanges struct {
 	Schema int `json:"v"`
-	// After are Unix times: edge tokens that depend on "role/MARK" or "group/NAME", or are of "service/NAME", and were issued at
-	// or before it, are revoked. A new one is issued after it, whatever a replica's clock says.
-	After map[string]int64 `json:"after,omitempty"`
 }
 
 // Regroup says that a user's groups have changed and that the routes of the user's servers may not say so yet. Its key in the

@@ -21,10 +21,7 @@ import (
 )
 
 // revokedFor is how long a revocation is kept: no edge token that it ends can still be valid afterwards.
-const revokedFor = RevokedFor * time.Second
-
-// RevokedFor is revokedFor in seconds.
-const RevokedFor = routes.TokenLife + 2*routes.Leeway
+const revokedFor = (routes.TokenLife + 2*routes.Leeway) * time.Second
 
 // lastUseEvery is how often the last use of a token is written at most.
 const lastUseEvery = time.Minute
@@ -193,16 +190,10 @@ func (s *Service) RevokeUser(userID string, before int64) store.Op {
 	return s.revoke(routes.RevokedUser, userID, before)
 }
 
-// RevokeRole makes edges refuse every edge token that depends on a role, known to them by its mark, and was issued at or
-// before the given Unix time: one write, however many have the role.
-func (s *Service) RevokeRole(mark string, before int64) store.Op {
-	return s.revoke(routes.RevokedRole, mark, before)
-}
-
-// RevokeGroup is RevokeUser for all members of a group.
-func (s *Service) RevokeGroup(name string, before int64) store.Op {
-	return s.revoke(routes.RevokedGroup, name, before)
-}
+// RevokeShared makes edges refuse every edge token that depends on a role (by its mark) or a group, or is of a service, as what
+// says, and was issued with an earlier revision of all roles: one write, however many have the role. It belongs in the
+// transaction that changes hub.RoleChanges, whose revision is then the revocation's own.
+func (s *Service) RevokeShared(what, id string) store.Op { return s.revoke(what, id, 0) }
 
 // DeleteAll ends all API tokens and sessions of a user, and with them every edge token, for good.
 func (s *Service) DeleteAll(ctx context.Context, userID string) error {
