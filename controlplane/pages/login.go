@@ -73,7 +73,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 
 // note keeps a record of a sign-in or sign-out.
 func (p *Pages) note(r *http.Request, c *account.Caller, action string) {
-	rec := c.Record(action, "")
+	rec := audit.Of(c, action, "")
 	rec.Status = http.StatusOK
 	p.Audit.AddOf(r, rec)
 }
