@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"github.com/edgehub/edgehub/controlplane/api"
 	"github.com/edgehub/edgehub/controlplane/audit"
 	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/login"
 	"github.com/edgehub/edgehub/controlplane/pages"
 	"github.com/edgehub/edgehub/controlplane/spawn"
 	"github.com/edgehub/edgehub/controlplane/spawn/local"
@@ -85,6 +87,7 @@ func (c *ControlPlane) Run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
+	defer parts.logins.Close()
 	// Workers and membership outlive the requests that are drained, so they do not end with ctx.
 	workers, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorkers()
@@ -104,6 +107,7 @@ func (c *ControlPlane) Run(ctx context.Context, ready func()) error {
 	var manager sync.WaitGroup
 	manager.Go(func() { _ = parts.servers.Run(workers) })
 	manager.Go(func() { parts.accounts.Tend(workers, c.log) })
+	manager.Go(func() { st.Follow(workers) })
 	manager.Go(func() { parts.tokens.Tend(workers, c.opts.RotateKeysEvery, c.log) })
 	err = c.serve(ctx, parts.handler, ready)
 	if c.opts.CleanupServers {
@@ -143,6 +147,7 @@ type parts struct {
 	accounts *account.Accounts
 	tokens   *token.Service
 	servers  *spawn.Manager
+	logins   *login.Login
 	handler  http.Handler
 }
 
@@ -163,25 +168,29 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 		return nil, err
 	}
 	audited := audit.New(st, c.opts.AuditLog, c.log)
-	hosts := c.opts.hosts()
+	hosts, base := c.opts.hosts(), c.opts.base()
 	servers := spawn.New(spawn.Options{
 		Store: st, Tokens: tokens, Spawner: c.spawner, Log: c.log, Replica: c.id, HubID: signing.HubID(),
-		APIURL: c.opts.APIURL, PublicURL: c.opts.PublicURL, Hosts: hosts, StartTimeout: c.opts.StartTimeout, ReadyTimeout: c.opts.ReadyTimeout,
+		APIURL: c.opts.APIURL, PublicURL: c.opts.PublicURL, Base: base, Hosts: hosts, StartTimeout: c.opts.StartTimeout, ReadyTimeout: c.opts.ReadyTimeout,
 		HoldStart: c.opts.HoldStart,
 	})
 	xsrf := web.XSRF{MAC: signing.MAC}
+	logins, err := login.New(login.Options{Providers: c.opts.Logins, HubURL: strings.TrimSuffix(c.opts.PublicURL, "/") + base.Path("/hub/"), Accounts: accounts, Store: st, MAC: signing.MAC, Log: c.log})
+	if err != nil {
+		return nil, err
+	}
 	html, err := pages.New(pages.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Version: c.opts.Version,
-		Hosts: hosts, Audit: audited})
+		Base: base, Hosts: hosts, Logins: logins, NoPasswords: c.opts.NoPasswords, Audit: audited})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	rest := api.New(api.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Hosts: hosts,
+	rest := api.New(api.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Base: base, Hosts: hosts,
 		Audit: audited, MaxTokenLife: c.opts.MaxTokenLife})
 	mux.Handle("/hub/api", rest)
 	mux.Handle("/hub/api/", rest)
 	mux.Handle("/", html)
-	return &parts{accounts: accounts, tokens: tokens, servers: servers, handler: web.WithRequestID(c.log, web.StrictPath(mux))}, nil
+	return &parts{accounts: accounts, tokens: tokens, servers: servers, logins: logins, handler: web.WithRequestID(c.log, web.StrictPath(web.Below(base, mux)))}, nil
 }
 
 // bootstrap makes a new hub usable: an administrator who can sign in, and the token of automation.

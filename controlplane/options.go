@@ -10,6 +10,7 @@ import (
 
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/login"
 	"github.com/edgehub/edgehub/controlplane/spawn/local"
 	"github.com/edgehub/edgehub/controlplane/token"
 	"github.com/edgehub/edgehub/routes"
@@ -29,13 +30,18 @@ type Options struct {
 	URL      string
 	// PublicURL is the hub as browsers see it, empty if it is not known.
 	PublicURL string
+	// BaseURL is the path that everything of the hub is below, JupyterHub's base_url: "/" if empty.
+	BaseURL string
 	// UserDomain is the domain below which every user has a host, JupyterHub's subdomain_host; empty for one origin for all.
 	UserDomain string
-	// APIURL is where servers reach the hub's API, empty for PublicURL + "hub/api".
+	// APIURL is where servers reach the hub's API, empty for that below PublicURL.
 	APIURL string
 	// Admin is the administrator to create on a new hub, with the password that AdminPassword returns.
 	Admin         hub.UserName
 	AdminPassword func() (string, error)
+	// Logins are the login providers. NoPasswords leaves them as the only way for people to sign in.
+	Logins      []login.Provider
+	NoPasswords bool
 	// BootstrapToken, if not empty, is made the API token of the admin service "bootstrap".
 	BootstrapToken string
 	// Rights are the roles and scopes of the configuration. It is authoritative for what it names.
@@ -67,6 +73,9 @@ func (o *Options) validate() error {
 	if err := CheckPublicURL(o.PublicURL); err != nil {
 		return err
 	}
+	if _, err := ParseBase(o.BaseURL); err != nil {
+		return err
+	}
 	if err := CheckUserDomain(o.PublicURL, o.UserDomain); err != nil {
 		return err
 	}
@@ -82,6 +91,12 @@ func (o *Options) validate() error {
 	if err := token.CheckKeyAge(o.RotateKeysEvery); err != nil {
 		return err
 	}
+	if err := login.Check(o.Logins, o.PublicURL); err != nil {
+		return err
+	}
+	if o.NoPasswords && len(o.Logins) == 0 {
+		return hub.Errorf(hub.Invalid, "Without passwords and without login providers nobody can sign in. Add a provider to login, or remove password_login.")
+	}
 	if o.PublicURL != "" {
 		o.PublicURL = strings.TrimSuffix(o.PublicURL, "/") + "/"
 	}
@@ -89,7 +104,7 @@ func (o *Options) validate() error {
 		if o.PublicURL == "" {
 			return hub.Errorf(hub.Invalid, "Servers must be told where the hub is. Set --public-url or --api-url.")
 		}
-		o.APIURL = o.PublicURL + "hub/api"
+		o.APIURL = strings.TrimSuffix(o.PublicURL, "/") + o.base().Path("/hub/api")
 	}
 	o.APIURL = strings.TrimSuffix(o.APIURL, "/")
 	return nil
@@ -118,7 +133,26 @@ func (o *Options) hosts() *routes.Hosts {
 	if err != nil {
 		panic(err) // validate has checked it
 	}
+	h.Base = o.base()
 	return h
+}
+
+// base is what the hub is below.
+func (o *Options) base() routes.Base {
+	base, err := ParseBase(o.BaseURL)
+	if err != nil {
+		panic(err) // validate has checked it
+	}
+	return base
+}
+
+// ParseBase reads a base URL, or says what is wrong with it.
+func ParseBase(raw string) (routes.Base, error) {
+	base, err := routes.ParseBase(raw)
+	if err != nil {
+		return "", hub.Errorf(hub.Invalid, "%q is not a base URL. Write a path like /teaching/ with plain or percent-encoded names between its slashes, none of them empty, . or .., or api.", raw)
+	}
+	return base, nil
 }
 
 // CheckUserDomain refuses what is neither empty nor a domain for users' hosts beside the hub at public.
@@ -142,7 +176,7 @@ func CheckPublicURL(public string) error {
 	}
 	u, err := url.Parse(public)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
-		return hub.Errorf(hub.Invalid, "%q is not a public URL. Write https://HOST with nothing behind it.", public)
+		return hub.Errorf(hub.Invalid, "%q is not a public URL. Write https://HOST with nothing behind it; a path goes into --base-url.", public)
 	}
 	return nil
 }

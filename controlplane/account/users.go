@@ -64,6 +64,9 @@ type NewUser struct {
 	Name     hub.UserName
 	Admin    bool
 	Password string
+	// Groups and Identity are what a login provider says of a user who signs in for the first time.
+	Groups   []string
+	Identity *hub.Identity
 }
 
 // MinPassword is the shortest password that is accepted, in bytes.
@@ -71,7 +74,11 @@ const MinPassword = 8
 
 // Create stores a new user. It returns a Conflict error if the name is taken, and Invalid for a short password.
 func (a *Accounts) Create(ctx context.Context, n NewUser) (hub.User, error) {
-	u := hub.User{Schema: hub.Schema, ID: newUserID(), Name: n.Name, Admin: n.Admin, Created: time.Now().UTC()}
+	u := hub.User{Schema: hub.Schema, ID: newUserID(), Name: n.Name, Admin: n.Admin, Created: time.Now().UTC(), Identity: n.Identity}
+	if err := checkGroups(&n.Groups); err != nil {
+		return u, err
+	}
+	u.Groups = n.Groups
 	if n.Password != "" {
 		h, err := a.hash(ctx, n.Password)
 		if err != nil {
@@ -111,6 +118,8 @@ type Change struct {
 	Groups   *[]string
 	Roles    *[]string // those that the user has without a group's help
 	Password *string
+	// Identity is bound to a user who has none; see hub.User.Bind.
+	Identity *hub.Identity
 }
 
 // maxGroups bounds the names of a user's groups, as JSON, in bytes: edge tokens carry them and have a longest length.
@@ -123,10 +132,8 @@ const maxAhead = routes.Leeway - 10
 // Update changes a user. A change of rights ends the edge tokens issued before it, so that edges see it within their
 // revocation time; a change of the password ends all sessions. Too many changes of rights in a row are Exhausted.
 func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub.User, error) {
-	if c.Groups != nil {
-		if data, err := json.Marshal(*c.Groups); err != nil || len(data) > maxGroups {
-			return hub.User{}, hub.Errorf(hub.Invalid, "These are too many groups for one user.")
-		}
+	if err := checkGroups(c.Groups); err != nil {
+		return hub.User{}, err
 	}
 	var password string
 	if c.Password != nil {
@@ -143,6 +150,11 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 	r, err := a.users.Update(ctx, store.ID(string(name)), func(u *hub.User) ([]store.Op, error) {
 		if password != "" {
 			u.Password = password
+		}
+		if c.Identity != nil {
+			if err := u.Bind(*c.Identity); err != nil {
+				return nil, err
+			}
 		}
 		return a.changeRights(u, b, c)
 	})
@@ -194,6 +206,16 @@ func (a *Accounts) revokeUser(u *hub.User) ([]store.Op, error) {
 		return nil, hub.Errorf(hub.Exhausted, "The rights of %s change too often. Try again shortly.", u.Name)
 	}
 	return []store.Op{a.tokens.RevokeUser(u.ID, u.TokensAfter)}, nil
+}
+
+func checkGroups(groups *[]string) error {
+	if groups == nil {
+		return nil
+	}
+	if data, err := json.Marshal(*groups); err != nil || len(data) > maxGroups {
+		return hub.Errorf(hub.Invalid, "These are too many groups for one user.")
+	}
+	return nil
 }
 
 // Delete removes a user with all tokens and sessions. The user's servers must be stopped. It is NotFound if the user is gone,

@@ -34,6 +34,8 @@ type Options struct {
 	Audit *audit.Log
 	// MaxTokenLife is the longest life of a token made by API, and the default. Zero is for ever.
 	MaxTokenLife time.Duration
+	// Base is what the hub is below. The handler is mounted with web.Below.
+	Base routes.Base
 	// Hosts are the hub's hosts if every user has one, else nil.
 	Hosts *routes.Hosts
 }
@@ -56,6 +58,7 @@ func New(opts Options) http.Handler {
 	for _, rt := range a.table() {
 		mux.Handle(rt.pattern, adapter.Handle(a.guard(rt)))
 	}
+	mux.Handle("/hub/api", adapter.Handle(unknown(mux)))
 	mux.Handle("/hub/api/", adapter.Handle(unknown(mux)))
 	return headers(mux)
 }
@@ -80,6 +83,8 @@ func (a *API) table() []route {
 		{"GET /hub/api", only(public), a.version},
 		{"GET /hub/api/{$}", only(public), a.version},
 		{"GET /hub/api/health", only(public), a.health},
+		{"GET /hub/api/openapi.json", only(public), a.openapi},
+		{"GET /hub/api/docs", only(public), a.docs},
 		{"GET /hub/api/info", only("read:hub"), a.info},
 		{"GET /hub/api/user", only(public), a.whoami},
 
@@ -89,6 +94,7 @@ func (a *API) table() []route {
 		{"POST /hub/api/users/{user}", only("admin:users"), a.createUser},
 		{"PATCH /hub/api/users/{user}", only("admin:users"), a.patchUser},
 		{"DELETE /hub/api/users/{user}", only("delete:users"), a.deleteUser},
+		{"DELETE /hub/api/users/{user}/identity", only("admin:users"), a.unbindUser},
 		{"POST /hub/api/users/{user}/activity", only("users:activity"), a.postActivity},
 
 		{"GET /hub/api/users/{user}/tokens", only("read:tokens"), a.listTokens},
@@ -256,6 +262,7 @@ func headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-JupyterHub-Version", hub.Version)
+		h.Set("Access-Control-Allow-Headers", "accept, content-type, authorization")
 		h.Set("Content-Security-Policy", "frame-ancestors 'none'; default-src 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
@@ -263,15 +270,21 @@ func headers(next http.Handler) http.Handler {
 	})
 }
 
-// unknown answers what no route has: 405 for a known path, else 404.
+// unknown answers what no route has: for a known path 405, or 200 to OPTIONS as JupyterHub does, else 404.
 func unknown(mux *http.ServeMux) web.Handler {
-	return func(_ http.ResponseWriter, r *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 			probe := r.Clone(r.Context())
 			probe.Method = method
-			if _, pattern := mux.Handler(probe); pattern != "/hub/api/" {
-				return &web.StatusError{Code: http.StatusMethodNotAllowed, Message: "Method Not Allowed"}
+			if _, pattern := mux.Handler(probe); pattern == "/hub/api/" || pattern == "/hub/api" {
+				continue
 			}
+			if r.Method == http.MethodOptions {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(http.StatusOK)
+				return nil
+			}
+			return &web.StatusError{Code: http.StatusMethodNotAllowed, Message: "Method Not Allowed"}
 		}
 		return hub.Errorf(hub.NotFound, "Not Found")
 	}
@@ -283,6 +296,7 @@ func (a *API) version(w http.ResponseWriter, _ *http.Request, _ *account.Caller)
 }
 
 func (a *API) health(w http.ResponseWriter, _ *http.Request, _ *account.Caller) error {
+	w.Header().Set("Content-Type", "text/html")
 	w.WriteHeader(http.StatusOK)
 	return nil
 }

@@ -259,8 +259,10 @@ func TestEveryEndpoint(t *testing.T) {
 		}
 		seen[routeOf(h, method, path)] = true
 	}
+	elsewhere := map[string]bool{"GET /hub/api/openapi.json": true, "GET /hub/api/docs": true, // see openapi_test.go
+		"DELETE /hub/api/users/{user}/identity": true} // see identity_test.go
 	for _, rt := range (&API{Options: h.opts}).table() {
-		if !seen[rt.pattern] && !strings.Contains(rt.pattern, "/tokens") && !ofRights(rt.pattern) {
+		if !seen[rt.pattern] && !strings.Contains(rt.pattern, "/tokens") && !elsewhere[rt.pattern] && !ofRights(rt.pattern) {
 			t.Errorf("the story has no request for %s", rt.pattern)
 		}
 	}

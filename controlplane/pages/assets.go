@@ -12,12 +12,15 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/edgehub/edgehub/routes"
 )
 
 // Where Static is mounted: the pages' own assets, and the logo that pages of single-user servers show, as JupyterHub's do.
 const (
 	staticPrefix = "/hub/static/"
 	logoPath     = "/hub/logo"
+	faviconPath  = "/favicon.ico"
 )
 
 //go:embed templates
@@ -63,15 +66,15 @@ func loadAssets() (map[string]asset, error) {
 }
 
 // staticURL is what {{static "hub.css"}} gives: the asset's URL with its hash, so that it may be cached for ever.
-func staticURL(assets map[string]asset, name string) (string, error) {
+func staticURL(base routes.Base, assets map[string]asset, name string) (string, error) {
 	a, ok := assets[name]
 	if !ok {
 		return "", fmt.Errorf("no embedded asset %q", name)
 	}
-	return staticPrefix + url.PathEscape(name) + "?v=" + a.hash, nil
+	return base.Path(staticPrefix) + url.PathEscape(name) + "?v=" + a.hash, nil
 }
 
-// Static serves the embedded assets below /hub/static/, and /hub/logo, and needs no session. With the right ?v= an answer may be cached
+// Static serves the embedded assets below /hub/static/, /hub/logo and /favicon.ico, and needs no session. With the right ?v= an answer may be cached
 // for a year; without it, or with that of another release (replicas are upgraded one by one), it is revalidated by ETag.
 func Static() http.Handler {
 	assets, err := loadAssets()
@@ -90,8 +93,11 @@ func Static() http.Handler {
 			return
 		}
 		name, ok := strings.CutPrefix(r.URL.Path, staticPrefix)
-		if r.URL.Path == logoPath {
+		switch r.URL.Path {
+		case logoPath:
 			name, ok = "logo.svg", true
+		case faviconPath:
+			name, ok = "favicon.svg", true
 		}
 		a, known := assets[name]
 		if !ok || !known {

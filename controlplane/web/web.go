@@ -39,7 +39,7 @@ type Adapter struct {
 // WriteError if nothing was written yet.
 func (a Adapter) Handle(h Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		tracked := &statusWriter{ResponseWriter: w}
+		tracked := &statusWriter{ResponseWriter: w, request: r}
 		err := a.call(h, tracked, r)
 		if err == nil {
 			return
@@ -160,6 +160,10 @@ func JSON(w http.ResponseWriter, status int, v any) error {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
+	if tracked, ok := w.(*statusWriter); ok && status == http.StatusOK && tracked.unchanged(data) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
 	w.WriteHeader(status)
 	_, err = w.Write(data)
 	return clientGone(err)
@@ -232,7 +236,8 @@ func WithRequestID(log *slog.Logger, next http.Handler) http.Handler {
 // statusWriter remembers the status that was written.
 type statusWriter struct {
 	http.ResponseWriter
-	status int
+	request *http.Request // of a handler's
+	status  int
 }
 
 func (w *statusWriter) WriteHeader(status int) {

@@ -34,8 +34,12 @@ type Options struct {
 	Config string
 	// Jupyter makes users' servers real Jupyter servers with jupyterhub-singleuser. Else they are echo servers.
 	Jupyter bool
+	// Base is what the hub of Up is below, "/" if empty.
+	Base routes.Base
 	// Args are more arguments for `edgehub up`, or for `edgehub hub`.
 	Args []string
+	// Public tells the hub its public address.
+	Public bool
 	// ActivityInterval is how often the front door of New reports activity, a minute if empty.
 	ActivityInterval string
 }
@@ -53,6 +57,7 @@ type World struct {
 	Data string
 
 	edge     Edge
+	base     routes.Base
 	dir      string
 	front    string // http://host:port
 	hub      string
@@ -85,7 +90,7 @@ func newWorld(t testing.TB, o Options) *World {
 		o.Edge = Embedded
 	}
 	address := NewAddress()
-	w := &World{t: t, edge: o.Edge, dir: dir, Data: filepath.Join(dir, "data"), echoDir: filepath.Join(dir, "echo"),
+	w := &World{t: t, edge: o.Edge, base: o.Base, dir: dir, Data: filepath.Join(dir, "data"), echoDir: filepath.Join(dir, "echo"),
 		EtcdURL: "http://" + address + ":2379", front: "http://" + address + ":8000", hub: "http://" + address + ":8081",
 		AdminToken: newSecret(), artifact: ArtifactDir(t), passwords: map[string]string{}}
 	t.Cleanup(func() {
@@ -130,7 +135,7 @@ func New(t testing.TB, o Options) *World {
 			"--watch-progress-notify-interval=5s", "--unsafe-no-fsync", "--log-level=warn"}})
 	w.Hub = w.process("hub", Process{path: binary, ready: w.answers(w.hub+"/hub/health", ""), env: w.hubEnv(o),
 		args: append([]string{"hub", "--etcd", w.EtcdURL, "--listen", host(w.hub), "--data", w.Data, "--api-url", w.front + "/hub/api",
-			"--bootstrap-token-file", w.file("token"), "--log-level", "debug", "--config", w.file("hub.yml")}, o.Args...)})
+			"--bootstrap-token-file", w.file("token"), "--log-level", "debug", "--config", w.file("hub.yml")}, w.args(o)...)})
 	w.Front = w.newFront(binary, o)
 	w.Etcd.Start()
 	w.Front.Launch() // it waits for the others by itself
@@ -140,16 +145,24 @@ func New(t testing.TB, o Options) *World {
 	return w
 }
 
+// args are the options' arguments for the hub.
+func (w *World) args(o Options) []string {
+	if o.Public {
+		return append([]string{"--public-url", w.front}, o.Args...)
+	}
+	return o.Args
+}
+
 // Up makes a world of one `edgehub up`.
 func Up(t testing.TB, o Options) *World {
 	t.Helper()
 	w := newWorld(t, o)
 	args := []string{"up", "--data", w.Data, "--listen", host(w.front), "--bootstrap-token-file", w.file("token"),
-		"--log-level", "debug", "--config", w.file("hub.yml"), "--edge", string(w.edge)}
+		"--log-level", "debug", "--config", w.file("hub.yml"), "--edge", string(w.edge), "--base-url", w.base.Path("/")}
 	if w.edge == Traefik {
 		args = append(args, "--traefik", Peer(t, TraefikProgram))
 	}
-	w.Hub = w.process("up", Process{path: Binary(t), ready: w.answers(w.front+"/hub/health", ""), env: w.hubEnv(o), args: append(args, o.Args...)})
+	w.Hub = w.process("up", Process{path: Binary(t), ready: w.answers(w.URL("/hub/health"), ""), env: w.hubEnv(o), args: append(args, w.args(o)...)})
 	w.hub = w.front
 	w.Hub.Start()
 	return w
@@ -241,8 +254,8 @@ func newSecret() string {
 	return hex.EncodeToString(b)
 }
 
-// URL is a path of the front door as an address.
-func (w *World) URL(path string) string { return w.front + path }
+// URL is the address of a path of the hub, without its base, at the front door.
+func (w *World) URL(path string) string { return w.front + w.base.Path(path) }
 
 // Addr is the host and port of the front door, HubAddr that of the hub itself.
 func (w *World) Addr() string { return host(w.front) }
