@@ -22,6 +22,7 @@ import (
 
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/api"
+	"github.com/edgehub/edgehub/controlplane/audit"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/login"
 	"github.com/edgehub/edgehub/controlplane/oauth"
@@ -106,6 +107,8 @@ func (c *ControlPlane) Run(ctx context.Context, ready func()) error {
 	}
 	var manager sync.WaitGroup
 	manager.Go(func() { _ = parts.servers.Run(workers) })
+	manager.Go(func() { parts.accounts.Tend(workers, c.log) })
+	manager.Go(func() { st.Follow(workers) })
 	manager.Go(func() { parts.tokens.Tend(workers, c.opts.RotateKeysEvery, c.log) })
 	err = c.serve(ctx, parts.handler, ready)
 	if c.opts.CleanupServers {
@@ -142,10 +145,11 @@ func (c *ControlPlane) awaitStore(ctx context.Context, st *store.Store) error {
 
 // parts are what a replica consists of.
 type parts struct {
-	tokens  *token.Service
-	servers *spawn.Manager
-	logins  *login.Login
-	handler http.Handler
+	accounts *account.Accounts
+	tokens   *token.Service
+	servers  *spawn.Manager
+	logins   *login.Login
+	handler  http.Handler
 }
 
 func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, error) {
@@ -158,9 +162,13 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := accounts.Configure(ctx, c.opts.Rights); err != nil {
+		return nil, err
+	}
 	if err := c.bootstrap(ctx, accounts); err != nil {
 		return nil, err
 	}
+	audited := audit.New(st, c.opts.AuditLog, c.log)
 	hosts, base := c.opts.hosts(), c.opts.base()
 	servers := spawn.New(spawn.Options{
 		Store: st, Tokens: tokens, Spawner: c.spawner, Log: c.log, Replica: c.id, HubID: signing.HubID(),
@@ -173,18 +181,19 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 		return nil, err
 	}
 	html, err := pages.New(pages.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Version: c.opts.Version,
-		Base: base, Hosts: hosts, Logins: logins, NoPasswords: c.opts.NoPasswords})
+		Base: base, Hosts: hosts, Logins: logins, NoPasswords: c.opts.NoPasswords, Audit: audited})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	rest := api.New(api.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Base: base, Hosts: hosts})
+	rest := api.New(api.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Base: base, Hosts: hosts,
+		Audit: audited, MaxTokenLife: c.opts.MaxTokenLife})
 	mux.Handle(oauth.Prefix, oauth.New(oauth.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Pages: html, Log: c.log,
 		PublicURL: c.opts.PublicURL, RequirePKCE: c.opts.RequirePKCE, TokenLife: c.opts.OAuthTokenLife}))
 	mux.Handle("/hub/api", rest)
 	mux.Handle("/hub/api/", rest)
 	mux.Handle("/", html)
-	return &parts{tokens: tokens, servers: servers, logins: logins, handler: web.WithRequestID(c.log, web.StrictPath(web.Below(base, mux)))}, nil
+	return &parts{accounts: accounts, tokens: tokens, servers: servers, logins: logins, handler: web.WithRequestID(c.log, web.StrictPath(web.Below(base, mux)))}, nil
 }
 
 // bootstrap makes a new hub usable: an administrator who can sign in, and the token of automation.

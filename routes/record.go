@@ -43,6 +43,8 @@ type Route struct {
 	OwnerID string `json:"owner_id,omitempty"`
 	// Server is the name of the server, empty for the default one.
 	Server string `json:"server,omitempty"`
+	// OwnerGroups are the owner's groups, for visitors who may visit all servers of a group's members.
+	OwnerGroups []string `json:"owner_groups,omitempty"`
 	// Users (ids) and Groups may visit besides the owner.
 	Users  []string `json:"users,omitempty"`
 	Groups []string `json:"groups,omitempty"`
@@ -139,7 +141,15 @@ const (
 	RevokedSession = "session"
 	RevokedToken   = "token"
 	RevokedUser    = "user"
+	// These concern all whose rights depend on a role, by its mark in their tokens, or on a group, and the tokens of a service.
+	// They end what was issued with an earlier Claims.Revision than that of the record in etcd.
+	RevokedRole    = "role"
+	RevokedGroup   = "group"
+	RevokedService = "service"
 )
+
+// AnyRole in Claims.Roles stands for more roles than fit: the revocation of any role concerns the token.
+const AnyRole = "*"
 
 // Revocation ends edge tokens before they expire. It is the value of one key below RevokedTree.
 type Revocation struct {

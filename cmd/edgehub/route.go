@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -132,7 +131,7 @@ func routeRemoveCommand() *cobra.Command {
 // onePrefix wants one argument.
 func onePrefix(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return fmt.Errorf("name one prefix, such as /dashboard/. Run '%s --help' for an example", cmd.CommandPath())
+		return misused("name one prefix, such as /dashboard/. Run '%s --help' for an example", cmd.CommandPath())
 	}
 	return nil
 }

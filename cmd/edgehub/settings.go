@@ -64,6 +64,10 @@ type settings struct {
 	OAuthTokenExpiresIn time.Duration `yaml:"oauth_token_expires_in"`
 	// StoppedStatus is what programs get at the address of a stopped server: 424 or 503.
 	StoppedStatus int `yaml:"stopped_status"`
+	// AuditLog is the file for audit records as JSON lines, "-" for stderr.
+	AuditLog string `yaml:"audit_log"`
+	// rightsSettings are roles and scopes; they are set in the file only.
+	rightsSettings `yaml:",inline"`
 	// RotateKeysEvery is how old a signing key gets.
 	RotateKeysEvery time.Duration `yaml:"rotate_keys_every"`
 	// URL and TokenFile are for the commands that talk to a running hub: where it is, and an API token for it.
@@ -159,15 +163,17 @@ func (s *settings) flags(fs *pflag.FlagSet, names ...string) {
 		case "rotate-keys-every":
 			fs.DurationVar(&s.RotateKeysEvery, name, s.RotateKeysEvery, "replace the key that signs edge tokens when it is this old, `TIME` like 720h; 0 for never")
 		case "url":
-			fs.StringVar(&s.URL, name, s.URL, "the hub as you reach it, `URL` http://HOST:PORT or https://HOST")
+			fs.StringVar(&s.URL, name, s.URL, "the hub as you reach it, `URL` http://HOST:PORT or https://HOST (default: the one of your last login, else http://127.0.0.1:8000)")
 		case "token-file":
-			fs.StringVar(&s.TokenFile, name, s.TokenFile, "`FILE` with an API token of an administrator")
+			fs.StringVar(&s.TokenFile, name, s.TokenFile, "`FILE` with an API token (default: that of 'edgehub login')")
 		case "access-log":
 			fs.StringVar(&s.AccessLog, name, s.AccessLog, "`FILE` for the front door's access log, - for stderr (default: none)")
 		case "status-path":
 			fs.StringVar(&s.StatusPath, name, s.StatusPath, "`PATH` like /.edgehub, below which the front door has ready and metrics (default: none)")
 		case "status-token-file":
 			fs.StringVar(&s.StatusTokenFile, name, s.StatusTokenFile, "`FILE` with the bearer token for the front door's metrics (default: nobody gets them)")
+		case "audit-log":
+			fs.StringVar(&s.AuditLog, name, s.AuditLog, "`FILE` for a line of JSON for each change that somebody makes and each sign-in, - for stderr (default: none)")
 		case "log-level":
 			fs.StringVar(&s.LogLevel, name, s.LogLevel, "how much to log, `LEVEL` debug, info, warn or error")
 		case "config":

@@ -58,11 +58,7 @@ func (a *API) writeWhoami(w http.ResponseWriter, r *http.Request, c *account.Cal
 			return err
 		}
 	}
-	m, err := a.whoamiModel(c, servers)
-	if err != nil {
-		return err
-	}
-	return web.JSON(w, http.StatusOK, m)
+	return web.JSON(w, http.StatusOK, a.whoamiModel(c, servers))
 }
 
 // deleteUser stops the user's servers first.
