@@ -110,7 +110,7 @@ func TestOAuthService(t *testing.T) {
 	startWhoami(t, w)
 	alice := w.Login(t, "alice")
 	page, way := walk(t, alice, "/services/whoami/")
-	if page.Status != http.StatusOK || !strings.Contains(string(page.Body), "the service whoami") {
+	if page.Status != http.StatusOK || !strings.Contains(string(page.Body), "The service whoami") {
 		t.Fatalf("%.300s by way of %q, want to be asked", page, way)
 	}
 	resp, way := walk(t, alice, consent(t, alice, way[len(way)-1], page, nil))
@@ -177,7 +177,7 @@ func TestOAuthClient(t *testing.T) {
 	b.Shot("consent")
 	b.Size(360, 740, true)
 	b.Shot("consent on a phone")
-	for _, want := range []string{"the service grades", "list users", "root", c.site.URL} {
+	for _, want := range []string{"The service grades", "list users", "root", c.site.URL} {
 		if got := b.Text("#main"); !strings.Contains(got, want) {
 			t.Errorf("the page says %q, want %q in it", got, want)
 		}
