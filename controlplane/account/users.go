@@ -6,10 +6,10 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"runtime"
 	"time"
 
@@ -23,7 +23,10 @@ import (
 
 // Accounts is the service. It is safe for concurrent use.
 type Accounts struct {
+	store    *store.Store
 	users    store.Table[hub.User]
+	index    index
+	groups   store.Table[hub.Group]
 	services store.Table[hub.Service]
 	tokens   *token.Service
 	// hashing bounds how many passwords are hashed at once: each takes 64 MiB.
@@ -38,7 +41,10 @@ func New(s *store.Store, tokens *token.Service) (*Accounts, error) {
 		return nil, err
 	}
 	return &Accounts{
+		store:    s,
 		users:    store.NewTable[hub.User](s, store.Users, "user"),
+		index:    newIndex(s),
+		groups:   store.NewTable[hub.Group](s, store.Groups, "group"),
 		services: store.NewTable[hub.Service](s, store.Services, "service"),
 		tokens:   tokens,
 		hashing:  make(chan struct{}, runtime.GOMAXPROCS(0)),
@@ -66,11 +72,57 @@ func (a *Accounts) Create(ctx context.Context, n NewUser) (hub.User, error) {
 		}
 		u.Password = h
 	}
-	err := a.users.Create(ctx, store.ID(string(u.Name)), u)
-	if hub.KindOf(err) == hub.Conflict {
-		err = hub.Errorf(hub.Conflict, "User %s already exists", u.Name)
+	made := u
+	err := a.store.Transact(ctx, func(tx *store.Txn) error {
+		made = u
+		if _, taken, err := a.users.Read(tx, store.ID(string(u.Name))); taken || err != nil {
+			return cmp.Or(err, hub.Errorf(hub.Conflict, "User %s already exists", u.Name))
+		}
+		return a.put(tx, nil, &made)
+	})
+	return made, err
+}
+
+// put writes a user's record and what follows from it. A nil before is a new user, a nil after one that goes.
+func (a *Accounts) put(tx *store.Txn, before, after *hub.User) error {
+	if err := a.index.change(tx, before, after); err != nil {
+		return err
 	}
+	if after == nil {
+		return a.users.Remove(tx, store.ID(string(before.Name)))
+	}
+	return a.users.Write(tx, store.ID(string(after.Name)), *after)
+}
+
+// update changes a user's record and what follows from it in one transaction. change may run several times.
+func (a *Accounts) update(ctx context.Context, name hub.UserName, change func(*store.Txn, *hub.User) error) (hub.User, error) {
+	var u hub.User
+	err := a.store.Transact(ctx, func(tx *store.Txn) error {
+		var err error
+		u, err = a.edit(tx, name, change)
+		return err
+	})
 	return u, err
+}
+
+// edit is update within a transaction.
+func (a *Accounts) edit(tx *store.Txn, name hub.UserName, change func(*store.Txn, *hub.User) error) (hub.User, error) {
+	id := store.ID(string(name))
+	before, found, err := a.users.Read(tx, id)
+	if err == nil && !found {
+		err = hub.Errorf(hub.NotFound, "No such user: %s", name)
+	}
+	if err != nil {
+		return before, err
+	}
+	after, _, err := a.users.Read(tx, id) // again, because change may write into what a copy would share
+	if err == nil {
+		err = change(tx, &after)
+	}
+	if err == nil {
+		err = a.put(tx, &before, &after)
+	}
+	return after, err
 }
 
 // Get returns a user, or a NotFound error.
@@ -99,9 +151,6 @@ type Change struct {
 	Password *string
 }
 
-// maxGroups bounds the names of a user's groups, as JSON, in bytes: edge tokens carry them and have a longest length.
-const maxGroups = 2000
-
 // maxAhead is how many seconds TokensAfter may be ahead of the clock, when rights change more than once a second. Edges
 // refuse tokens that were issued more than routes.Leeway in the future.
 const maxAhead = routes.Leeway - 10
@@ -109,11 +158,6 @@ const maxAhead = routes.Leeway - 10
 // Update changes a user. A change of rights ends the edge tokens issued before it, so that edges see it within their
 // revocation time; a change of the password ends all sessions. Too many changes of rights in a row are Exhausted.
 func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub.User, error) {
-	if c.Groups != nil {
-		if data, err := json.Marshal(*c.Groups); err != nil || len(data) > maxGroups {
-			return hub.User{}, hub.Errorf(hub.Invalid, "These are too many groups for one user.")
-		}
-	}
 	var password string
 	if c.Password != nil {
 		h, err := a.hash(ctx, *c.Password)
@@ -122,53 +166,64 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 		}
 		password = h
 	}
-	r, err := a.users.Update(ctx, store.ID(string(name)), func(u *hub.User) ([]store.Op, error) {
+	var more bool
+	change := func(tx *store.Txn, u *hub.User) error {
 		if password != "" {
 			u.Password = password
 		}
-		if c.Admin == nil && c.Groups == nil {
-			return nil, nil
+		if c.Groups != nil {
+			var err error
+			if more, err = a.approach(tx, u, *c.Groups); err != nil {
+				return err
+			}
 		}
 		if c.Admin != nil {
 			u.Admin = *c.Admin
 		}
-		if c.Groups != nil {
-			u.Groups = *c.Groups
+		if c.Admin == nil && c.Groups == nil {
+			return nil
 		}
-		now := time.Now().Unix()
-		u.TokensAfter = max(now, u.TokensAfter+1)
-		if u.TokensAfter > now+maxAhead {
-			return nil, hub.Errorf(hub.Exhausted, "The rights of %s change too often. Try again shortly.", name)
-		}
-		return []store.Op{a.tokens.RevokeUser(u.ID, u.TokensAfter)}, nil
-	})
-	if err == nil && password != "" {
-		err = a.tokens.EndSessions(ctx, r.Value.ID)
+		return a.rightsChanged(tx, u)
 	}
-	return r.Value, err
+	u, err := a.update(ctx, name, change)
+	for more && err == nil {
+		u, err = a.update(ctx, name, change)
+	}
+	if err == nil && password != "" {
+		err = a.tokens.EndSessions(ctx, u.ID)
+	}
+	return u, err
 }
 
-// Delete removes a user with all tokens and sessions. The user's servers must be stopped. It is NotFound if the user is gone,
-// also when somebody else has the name by now.
+// rightsChanged ends the edge tokens that the user had until now, in the transaction of the change.
+func (a *Accounts) rightsChanged(tx *store.Txn, u *hub.User) error {
+	now := time.Now().Unix()
+	u.TokensAfter = max(now, u.TokensAfter+1)
+	if u.TokensAfter > now+maxAhead {
+		return hub.Errorf(hub.Exhausted, "The rights of %s change too often. Try again shortly.", u.Name)
+	}
+	tx.Do(a.tokens.RevokeUser(u.ID, u.TokensAfter))
+	return nil
+}
+
+// Delete removes a user with all tokens and sessions, and from all groups. The user's servers must be stopped. It is NotFound
+// if the user is gone, also when somebody else has the name by now.
 func (a *Accounts) Delete(ctx context.Context, u hub.User) error {
 	if err := a.tokens.DeleteAll(ctx, u.ID); err != nil {
 		return err
 	}
-	id := store.ID(string(u.Name))
-	for {
-		r, err := a.users.Get(ctx, id)
+	return a.store.Transact(ctx, func(tx *store.Txn) error {
+		now, found, err := a.users.Read(tx, store.ID(string(u.Name)))
 		if err != nil {
 			return err
 		}
-		if r.Value.ID != u.ID {
+		if !found || now.ID != u.ID {
 			return hub.Errorf(hub.NotFound, "No such user: %s", u.Name)
 		}
 		// Revoked once more, because a change of rights meanwhile replaces a revocation for good by one until then.
-		err = a.users.Delete(ctx, id, r.Revision, a.tokens.RevokeUser(u.ID, 0))
-		if hub.KindOf(err) != hub.Conflict {
-			return err
-		}
-	}
+		tx.Do(a.tokens.RevokeUser(u.ID, 0))
+		return a.put(tx, &now, nil)
+	})
 }
 
 // Active notes that a user was active now, at most once a minute.
@@ -183,12 +238,12 @@ func (a *Accounts) ActiveAt(ctx context.Context, name hub.UserName, at time.Time
 }
 
 func (a *Accounts) active(ctx context.Context, name hub.UserName, at time.Time, moves func(last time.Time) bool) error {
-	_, err := a.users.Update(ctx, store.ID(string(name)), func(u *hub.User) ([]store.Op, error) {
+	_, err := a.update(ctx, name, func(_ *store.Txn, u *hub.User) error {
 		if !moves(u.LastActivity) {
-			return nil, store.ErrUnchanged
+			return store.ErrUnchanged
 		}
 		u.LastActivity = at.UTC()
-		return nil, nil
+		return nil
 	})
 	return err
 }

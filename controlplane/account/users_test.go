@@ -2,8 +2,8 @@ package account_test
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -210,7 +210,10 @@ func TestGroupsFitIntoEdgeTokens(t *testing.T) {
 	_, cookie := f.session(u)
 	accepted := 0
 	for step := 256; step > 0; step /= 2 { // finds the largest number that is accepted
-		groups := slices.Repeat([]string{"group <&>"}, accepted+step)
+		var groups []string
+		for i := range accepted + step {
+			groups = append(groups, fmt.Sprintf("g <&> %03d", i))
+		}
 		_, err := f.Update(t.Context(), name, account.Change{Groups: &groups})
 		if err == nil {
 			accepted += step

@@ -2,10 +2,7 @@ package api
 
 import (
 	"encoding/json"
-	"fmt"
-	"math"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/edgehub/edgehub/controlplane/access"
@@ -14,18 +11,17 @@ import (
 	"github.com/edgehub/edgehub/controlplane/web"
 )
 
-const (
-	pageDefault = 50
-	pageMax     = 200
-	pageType    = "application/jupyterhub-pagination+json"
-)
-
 // listUsers answers with the users that the caller may list, in the order of names, as a bare list or, if the client
 // accepts it, in pages.
 func (a *API) listUsers(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
 	offset, limit, paged, err := window(r)
 	if err != nil {
 		return err
+	}
+	switch state := r.URL.Query().Get("state"); state {
+	case "", "active", "ready", "inactive":
+	default:
+		return hub.Errorf(hub.Invalid, "Unrecognized state filter: '%s'", hub.Clip(state))
 	}
 	users, err := a.Accounts.All(r.Context())
 	if err != nil {
@@ -87,51 +83,6 @@ func withStopped(r *http.Request) bool {
 	q := r.URL.Query()
 	v := q.Get("include_stopped_servers")
 	return q.Has("include_stopped_servers") && v != "0" && v != "false"
-}
-
-// window reads offset and limit. paged says that the client accepts JupyterHub's envelope.
-func window(r *http.Request) (offset, limit int, paged bool, err error) {
-	for _, accept := range strings.Split(r.Header.Get("Accept"), ",") {
-		paged = paged || strings.EqualFold(strings.TrimSpace(accept), pageType)
-	}
-	limit = pageMax
-	if paged {
-		limit = pageDefault
-	}
-	q := r.URL.Query()
-	switch q.Get("state") {
-	case "", "active", "ready", "inactive":
-	default:
-		return 0, 0, false, hub.Errorf(hub.Invalid, "Unrecognized state filter: '%s'", hub.Clip(q.Get("state")))
-	}
-	for name, value := range map[string]*int{"offset": &offset, "limit": &limit} {
-		if !q.Has(name) {
-			continue
-		}
-		n, err := strconv.Atoi(q.Get(name))
-		if err != nil {
-			return 0, 0, false, hub.Errorf(hub.Invalid, "Invalid argument type, offset and limit must be integers")
-		}
-		*value = min(max(n, -n, 0), math.MaxInt32) // no more users than that, and no overflow
-	}
-	return offset, min(max(limit, 1), pageMax), paged, nil
-}
-
-// pageInfo is the envelope's _pagination, whose next.url clients follow as it is.
-func pageInfo(r *http.Request, offset, limit, total int) map[string]any {
-	info := map[string]any{"offset": offset, "limit": limit, "total": total, "next": nil}
-	if offset+limit >= total {
-		return info
-	}
-	q := r.URL.Query()
-	q.Set("offset", strconv.Itoa(offset+limit))
-	q.Set("limit", strconv.Itoa(limit))
-	scheme := "http"
-	if web.Secure(r) {
-		scheme = "https"
-	}
-	info["next"] = map[string]any{"offset": offset + limit, "limit": limit, "url": fmt.Sprintf("%s://%s%s?%s", scheme, r.Host, r.URL.Path, q.Encode())}
-	return info
 }
 
 // maxCreate is how many users one request may create.
