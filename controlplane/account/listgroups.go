@@ -16,21 +16,23 @@ func groupPlace(g hub.Group) string { return store.ID(g.Name) }
 // ListGroups is a part of all groups, in the order of names.
 func (a *Accounts) ListGroups(ctx context.Context, w Window) (Page[hub.Group], error) {
 	after, err := w.place(groupOrder)
-	if err == nil && after == "" && w.Offset > 0 {
-		var found bool
-		if after, found, err = a.groups.Nth(ctx, "", w.Offset-1); err == nil && !found {
-			total, err := a.groups.Count(ctx, "")
-			return Page[hub.Group]{Total: total}, err
+	if err != nil {
+		return Page[hub.Group]{}, err
+	}
+	total, err := a.groups.Count(ctx, store.Range{})
+	if err != nil || after == "" && w.Offset >= total {
+		return Page[hub.Group]{Total: total}, err
+	}
+	if after == "" && w.Offset > 0 {
+		if after, err = nth(ctx, a.groups, nil, w.Offset-1, total); err != nil {
+			return Page[hub.Group]{}, err
 		}
 	}
-	if err != nil {
-		return Page[hub.Group]{}, err
+	from := store.Range{Limit: w.Limit + 1}
+	if after != "" {
+		from.From = store.After(after)
 	}
-	records, err := a.groups.Page(ctx, store.Range{After: after, Limit: w.Limit + 1})
-	if err != nil {
-		return Page[hub.Group]{}, err
-	}
-	total, err := a.groups.Count(ctx, "")
+	records, err := a.groups.Page(ctx, from)
 	return cut(w, groupOrder, total, values(records), groupPlace), err
 }
 

@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/alexedwards/argon2id"
@@ -26,6 +27,7 @@ type Accounts struct {
 	store    *store.Store
 	users    store.Table[hub.User]
 	index    index
+	rulers   rulers
 	groups   store.Table[hub.Group]
 	services store.Table[hub.Service]
 	tokens   *token.Service
@@ -44,6 +46,7 @@ func New(s *store.Store, tokens *token.Service) (*Accounts, error) {
 		store:    s,
 		users:    store.NewTable[hub.User](s, store.Users, "user"),
 		index:    newIndex(s),
+		rulers:   rulers{kept: map[string]keptRuler{}},
 		groups:   store.NewTable[hub.Group](s, store.Groups, "group"),
 		services: store.NewTable[hub.Service](s, store.Services, "service"),
 		tokens:   tokens,
@@ -79,6 +82,53 @@ func (a *Accounts) Create(ctx context.Context, n NewUser) (hub.User, error) {
 			return cmp.Or(err, hub.Errorf(hub.Conflict, "User %s already exists", u.Name))
 		}
 		return a.put(tx, nil, &made)
+	})
+	return made, err
+}
+
+// usersAtOnce is how many users one transaction creates: each takes two of its operations, and what they share some more.
+const usersAtOnce = 60
+
+// CreateMany stores those of many users who do not exist, without passwords, and returns them. Their names are different. It
+// makes a part at a time: with an error it returns those that it has made, and can be called again for the others.
+func (a *Accounts) CreateMany(ctx context.Context, names []hub.UserName, admin bool) ([]hub.User, error) {
+	var all []hub.User
+	for part := range slices.Chunk(names, usersAtOnce) {
+		made, err := a.createPart(ctx, part, admin)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, made...)
+	}
+	return all, nil
+}
+
+func (a *Accounts) createPart(ctx context.Context, names []hub.UserName, admin bool) ([]hub.User, error) {
+	var made []hub.User
+	now := time.Now().UTC()
+	err := a.store.Transact(ctx, func(tx *store.Txn) error {
+		made = nil
+		keys := make([]string, len(names))
+		for i, name := range names {
+			keys[i] = a.users.Key(store.ID(string(name)))
+		}
+		if err := tx.Fetch(keys...); err != nil {
+			return err
+		}
+		for _, name := range names {
+			if _, exists, err := a.users.Read(tx, store.ID(string(name))); exists || err != nil {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			u := hub.User{Schema: hub.Schema, ID: newUserID(), Name: name, Admin: admin, Created: now}
+			if err := a.put(tx, nil, &u); err != nil {
+				return err
+			}
+			made = append(made, u)
+		}
+		return nil
 	})
 	return made, err
 }

@@ -165,7 +165,7 @@ func TestFilteredScopesInHandlers(t *testing.T) {
 	h.user("alice", false, "g")
 	h.user("bob", false, "h")
 	for filter, want := range map[string]string{
-		"": "alice bob root", "!user=alice": "alice", "!group=g": "alice", "!group=none": "", "!user=nobody": "",
+		"": "root alice bob", "!user=alice": "alice", "!group=g": "alice", "!group=none": "", "!user=nobody": "",
 	} {
 		var users []struct{ Name string }
 		h.do("GET", "/hub/api/users", "", as(h.token(root, "list:users"+filter))).want(200).into(&users)

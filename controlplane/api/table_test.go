@@ -127,7 +127,7 @@ func TestEveryEndpoint(t *testing.T) {
 		{"root", "POST /hub/api/", "", 405, "", "Method Not Allowed"},
 
 		// Users.
-		{"root", "GET /hub/api/users", "", 200, "[" + alice + "," + userJSON("root", true, admin, "null") + "]", ""},
+		{"root", "GET /hub/api/users", "", 200, "[" + userJSON("root", true, admin, "null") + "," + alice + "]", ""},
 		{"alice", "GET /hub/api/users", "", 403, "", "Action is not authorized with current scopes; requires any of [list:users]"},
 		{"root", "GET /hub/api/users?state=bogus", "", 400, "", "Unrecognized state filter: 'bogus'"},
 		{"root", "GET /hub/api/users?limit=x", "", 400, "", "Invalid argument type, offset and limit must be integers"},

@@ -11,72 +11,73 @@ import (
 	"github.com/edgehub/edgehub/controlplane/web"
 )
 
-// listUsers answers with the users that the caller may list, in the order of names, as a bare list or, if the client
-// accepts it, in pages.
+// listUsers answers with the users that the caller may list, as a bare list or, if the client accepts it, in pages.
 func (a *API) listUsers(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
-	offset, limit, paged, err := window(r)
+	sp, err := readSpan(r)
 	if err != nil {
 		return err
 	}
-	switch state := r.URL.Query().Get("state"); state {
-	case "", "active", "ready", "inactive":
-	default:
-		return hub.Errorf(hub.Invalid, "Unrecognized state filter: '%s'", hub.Clip(state))
-	}
-	users, err := a.Accounts.All(r.Context())
+	q, err := a.userQuery(r, c, sp.Window)
 	if err != nil {
 		return err
 	}
-	byUser, err := a.serversByUser(r)
+	list, err := a.Accounts.ListUsers(r.Context(), q)
 	if err != nil {
 		return err
 	}
-	models := []map[string]any{}
-	for _, u := range users {
-		if !c.Scopes.Allows("list:users", access.Resource{User: string(u.Name), UserGroups: u.Groups}) || !matches(r, u, byUser[u.Name]) {
-			continue
-		}
-		if m := a.userModel(u, byUser[u.Name], c.Scopes, withStopped(r)); m != nil {
+	servers, err := a.Servers.OfUsers(r.Context(), list.Items, withStopped(r))
+	if err != nil {
+		return err
+	}
+	models := make([]map[string]any, 0, len(list.Items))
+	for _, u := range list.Items {
+		if m := a.userModel(u, servers[u.Name], c.Scopes, withStopped(r)); m != nil {
 			models = append(models, m)
 		}
 	}
-	total := len(models)
-	models = models[min(offset, total):min(offset+limit, total)]
-	if !paged {
-		return web.JSON(w, http.StatusOK, models)
-	}
-	return web.JSON(w, http.StatusOK, map[string]any{"items": models, "_pagination": pageInfo(r, offset, limit, total)})
+	return writePage(w, r, sp, models, list.Total, list.Next)
 }
 
-func (a *API) serversByUser(r *http.Request) (map[hub.UserName][]hub.Server, error) {
-	byUser := map[hub.UserName][]hub.Server{}
-	err := a.Servers.All(r.Context(), func(s hub.Server) bool {
-		byUser[s.User] = append(byUser[s.User], s)
-		return true
-	})
-	return byUser, err
-}
-
-// matches applies the query's name_filter.
-func matches(r *http.Request, u hub.User, servers []hub.Server) bool {
+// userQuery reads which users a request asks for.
+func (a *API) userQuery(r *http.Request, c *account.Caller, win account.Window) (account.Query, error) {
 	q := r.URL.Query()
-	if !strings.Contains(string(u.Name), strings.ToLower(q.Get("name_filter"))) {
-		return false
+	query := account.Query{Window: win, Sort: account.ByID, State: q.Get("state"), Name: strings.ToLower(q.Get("name_filter"))}
+	switch query.State {
+	case "", account.StateActive, account.StateReady, account.StateInactive:
+	default:
+		return query, hub.Errorf(hub.Invalid, "Unrecognized state filter: '%s'", hub.Clip(query.State))
 	}
-	active, ready := false, false
-	for i := range servers {
-		active = active || servers[i].Active()
-		ready = ready || servers[i].State == hub.Running
+	if sort := q.Get("sort"); sort != "" {
+		query.Sort, query.Reverse = strings.CutPrefix(sort, "-")
 	}
-	switch q.Get("state") {
-	case "active":
-		return active
-	case "ready":
-		return ready
-	case "inactive":
-		return !active
+	switch query.Sort {
+	case account.ByID, account.ByName, account.ByActivity:
+	default:
+		return query, hub.Errorf(hub.Invalid, "Unrecognized sort: '%s'; it is one of id, name, last_activity, and may begin with a -", hub.Clip(q.Get("sort")))
 	}
-	return true
+	if c.Scopes.Has("list:users") {
+		return query, nil
+	}
+	var err error
+	query.Limited = true
+	query.Only, err = a.listable(r, c)
+	return query, err
+}
+
+// listable are the users whom a caller may list whose scope list:users has filters.
+func (a *API) listable(r *http.Request, c *account.Caller) ([]hub.UserName, error) {
+	names := []hub.UserName{}
+	for _, name := range filterValues(c.Scopes, "list:users", access.FilterUser) {
+		names = append(names, hub.UserName(name))
+	}
+	for _, group := range filterValues(c.Scopes, "list:users", access.FilterGroup) {
+		members, err := a.Accounts.Members(r.Context(), group)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, members...)
+	}
+	return names, nil
 }
 
 func withStopped(r *http.Request) bool {
@@ -86,7 +87,7 @@ func withStopped(r *http.Request) bool {
 }
 
 // maxCreate is how many users one request may create.
-const maxCreate = 1000
+const maxCreate = 10_000
 
 // createUsers makes several users and answers with those that did not exist.
 func (a *API) createUsers(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
@@ -101,7 +102,7 @@ func (a *API) createUsers(w http.ResponseWriter, r *http.Request, c *account.Cal
 		return hub.Errorf(hub.Invalid, "Must specify at least one user to create")
 	}
 	if len(body.Usernames) > maxCreate {
-		return hub.Errorf(hub.Invalid, "At most %d users can be created at once", maxCreate)
+		return hub.Errorf(hub.Invalid, "usernames: at most %d users can be created at once.", maxCreate)
 	}
 	if err := mayGrantAdmin(c, body.Admin); err != nil {
 		return err
@@ -110,33 +111,42 @@ func (a *API) createUsers(w http.ResponseWriter, r *http.Request, c *account.Cal
 	if err != nil {
 		return err
 	}
-	created := []map[string]any{}
-	for _, name := range names {
-		u, err := a.Accounts.Create(r.Context(), account.NewUser{Name: name, Admin: body.Admin})
-		if hub.KindOf(err) == hub.Conflict {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		created = append(created, a.userModel(u, nil, c.Scopes, false))
+	users, err := a.Accounts.CreateMany(r.Context(), names, body.Admin)
+	if err != nil {
+		return notAll(err, len(users), len(names))
 	}
-	if len(created) == 0 {
+	if len(users) == 0 {
 		return hub.Errorf(hub.Conflict, "All %d users already exist", len(names))
 	}
+	created := make([]map[string]any, len(users))
+	for i, u := range users {
+		created[i] = a.userModel(u, nil, c.Scopes, false)
+	}
 	return web.JSON(w, http.StatusCreated, created)
+}
+
+// notAll is the answer to a request that was done in part. It can be sent again: what exists is left as it is.
+func notAll(err error, done, all int) error {
+	if done == 0 || hub.MessageOf(err) == "" {
+		return err
+	}
+	return hub.WithCause(hub.Errorf(hub.KindOf(err), "%s %d of %d users were created; send the request again for the others.", hub.MessageOf(err), done, all), err)
 }
 
 func parseNames(raw []string) ([]hub.UserName, error) {
 	var names []hub.UserName
 	var bad []string
+	seen := map[hub.UserName]bool{}
 	for _, s := range raw {
 		name, err := hub.ParseUserName(s)
 		if err != nil {
 			bad = append(bad, hub.Clip(s))
 			continue
 		}
-		names = append(names, name)
+		if !seen[name] {
+			names = append(names, name)
+		}
+		seen[name] = true
 	}
 	switch len(bad) {
 	case 0:

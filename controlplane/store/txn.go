@@ -63,7 +63,7 @@ func (tx *Txn) commit() (bool, error) {
 		conds = append(conds, clientv3.Compare(clientv3.ModRevision(key), "=", c.rev))
 		switch {
 		case c.changed && c.data != nil:
-			ops = append(ops, Put(key, json.RawMessage(c.data)))
+			ops = append(ops, PutRaw(key, c.data))
 		case c.changed && c.rev != 0:
 			ops = append(ops, Delete(key))
 		}
@@ -161,6 +161,9 @@ func (t Table[T]) Remove(tx *Txn, id string) error {
 	tx.SetRaw(t.Key(id), nil)
 	return nil
 }
+
+// PutRaw writes a value that need not be JSON at the absolute key.
+func PutRaw(key string, data []byte) Op { return Put(key, json.RawMessage(data)) }
 
 func contended(what string) error {
 	return hub.Errorf(hub.Conflict, "The %s is being changed by somebody else. Try again.", what)
