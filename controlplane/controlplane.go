@@ -102,6 +102,7 @@ func (c *ControlPlane) Run(ctx context.Context, ready func()) error {
 	}
 	var manager sync.WaitGroup
 	manager.Go(func() { _ = parts.servers.Run(workers) })
+	manager.Go(func() { parts.accounts.Tend(workers, c.log) })
 	manager.Go(func() { parts.tokens.Tend(workers, c.opts.RotateKeysEvery, c.log) })
 	err = c.serve(ctx, parts.handler, ready)
 	if c.opts.CleanupServers {
@@ -138,9 +139,10 @@ func (c *ControlPlane) awaitStore(ctx context.Context, st *store.Store) error {
 
 // parts are what a replica consists of.
 type parts struct {
-	tokens  *token.Service
-	servers *spawn.Manager
-	handler http.Handler
+	tokens   *token.Service
+	accounts *account.Accounts
+	servers  *spawn.Manager
+	handler  http.Handler
 }
 
 func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, error) {
@@ -151,6 +153,9 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	tokens := token.New(st, signing)
 	accounts, err := account.New(st, tokens)
 	if err != nil {
+		return nil, err
+	}
+	if err := accounts.Complete(ctx, c.log); err != nil {
 		return nil, err
 	}
 	if err := c.bootstrap(ctx, accounts); err != nil {
@@ -173,7 +178,7 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	mux.Handle("/hub/api", rest)
 	mux.Handle("/hub/api/", rest)
 	mux.Handle("/", html)
-	return &parts{tokens: tokens, servers: servers, handler: web.WithRequestID(c.log, web.StrictPath(mux))}, nil
+	return &parts{tokens: tokens, accounts: accounts, servers: servers, handler: web.WithRequestID(c.log, web.StrictPath(mux))}, nil
 }
 
 // bootstrap makes a new hub usable: an administrator who can sign in, and the token of automation.

@@ -29,6 +29,7 @@ type Accounts struct {
 	index    index
 	rulers   rulers
 	groups   store.Table[hub.Group]
+	servers  store.Table[hub.Server]
 	services store.Table[hub.Service]
 	tokens   *token.Service
 	// hashing bounds how many passwords are hashed at once: each takes 64 MiB.
@@ -48,6 +49,7 @@ func New(s *store.Store, tokens *token.Service) (*Accounts, error) {
 		index:    newIndex(s),
 		rulers:   rulers{kept: map[string]keptRuler{}},
 		groups:   store.NewTable[hub.Group](s, store.Groups, "group"),
+		servers:  store.NewTable[hub.Server](s, store.Servers, "server"),
 		services: store.NewTable[hub.Service](s, store.Services, "service"),
 		tokens:   tokens,
 		hashing:  make(chan struct{}, runtime.GOMAXPROCS(0)),
@@ -135,11 +137,23 @@ func (a *Accounts) createPart(ctx context.Context, names []hub.UserName, admin b
 
 // put writes a user's record and what follows from it. A nil before is a new user, a nil after one that goes.
 func (a *Accounts) put(tx *store.Txn, before, after *hub.User) error {
+	if before != nil && before.Number == 0 && after != nil {
+		for _, group := range after.Groups { // of a release in which groups were only names
+			if err := a.joinable(tx, group); err != nil {
+				return err
+			}
+		}
+	}
 	if err := a.index.change(tx, before, after); err != nil {
 		return err
 	}
 	if after == nil {
 		return a.users.Remove(tx, store.ID(string(before.Name)))
+	}
+	if before != nil && before.Name != after.Name {
+		if err := a.users.Move(tx, store.ID(string(before.Name)), store.ID(string(after.Name))); err != nil {
+			return err
+		}
 	}
 	return a.users.Write(tx, store.ID(string(after.Name)), *after)
 }
@@ -184,18 +198,9 @@ func (a *Accounts) Get(ctx context.Context, name hub.UserName) (hub.User, error)
 	return r.Value, err
 }
 
-// All returns every user in the order of names.
-func (a *Accounts) All(ctx context.Context) ([]hub.User, error) {
-	var all []hub.User
-	err := a.users.List(ctx, "", func(r store.Record[hub.User]) bool {
-		all = append(all, r.Value)
-		return true
-	})
-	return all, err
-}
-
 // Change says what to change of a user; nil leaves it.
 type Change struct {
+	Name     *hub.UserName
 	Admin    *bool
 	Groups   *[]string
 	Password *string
@@ -206,7 +211,7 @@ type Change struct {
 const maxAhead = routes.Leeway - 10
 
 // Update changes a user. A change of rights ends the edge tokens issued before it, so that edges see it within their
-// revocation time; a change of the password ends all sessions. Too many changes of rights in a row are Exhausted.
+// revocation time; a change of the password or of the name ends all sessions. Too many changes of rights in a row are Exhausted.
 func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub.User, error) {
 	var password string
 	if c.Password != nil {
@@ -230,7 +235,12 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 		if c.Admin != nil {
 			u.Admin = *c.Admin
 		}
-		if c.Admin == nil && c.Groups == nil {
+		if c.Name != nil && !more {
+			if err := a.rename(ctx, tx, u, *c.Name); err != nil {
+				return err
+			}
+		}
+		if c.Admin == nil && c.Groups == nil && u.Name == name {
 			return nil
 		}
 		return a.rightsChanged(tx, u)
@@ -239,7 +249,7 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 	for more && err == nil {
 		u, err = a.update(ctx, name, change)
 	}
-	if err == nil && password != "" {
+	if err == nil && (password != "" || u.Name != name) {
 		err = a.tokens.EndSessions(ctx, u.ID)
 	}
 	return u, err
@@ -270,10 +280,25 @@ func (a *Accounts) Delete(ctx context.Context, u hub.User) error {
 		if !found || now.ID != u.ID {
 			return hub.Errorf(hub.NotFound, "No such user: %s", u.Name)
 		}
+		if len(now.Servers) > 0 {
+			return hub.Errorf(hub.Invalid, "%s's server is in the process of stopping, please wait.", u.Name)
+		}
+		if err := a.forgetServers(ctx, tx, u.Name); err != nil {
+			return err
+		}
 		// Revoked once more, because a change of rights meanwhile replaces a revocation for good by one until then.
 		tx.Do(a.tokens.RevokeUser(u.ID, 0))
 		return a.put(tx, &now, nil)
 	})
+}
+
+// forgetServers removes what a user who goes has prepared and never started, or it would be the next user's of the name.
+func (a *Accounts) forgetServers(ctx context.Context, tx *store.Txn, name hub.UserName) error {
+	ids, err := a.servers.IDs(ctx, below(name))
+	for i := 0; i < len(ids) && err == nil; i++ {
+		err = a.servers.Remove(tx, ids[i])
+	}
+	return err
 }
 
 // Active notes that a user was active now, at most once a minute.

@@ -43,9 +43,9 @@ func TestCreateUser(t *testing.T) {
 	if bob.ID == made.ID || bob.Password != "" {
 		t.Errorf("bob: %+v, want another id and no password", bob)
 	}
-	all, err := f.All(t.Context())
-	if err != nil || len(all) != 2 || all[0].Name != "alice" || all[1].Name != "bob" {
-		t.Errorf("All: got %+v, %v; want alice and bob", all, err)
+	all, err := f.ListUsers(t.Context(), account.Query{Window: account.Window{Limit: 10}, Sort: account.ByID})
+	if err != nil || all.Total != 2 || all.Items[0].Name != "alice" || all.Items[1].Name != "bob" {
+		t.Errorf("ListUsers: got %+v, %v; want alice and bob", all, err)
 	}
 }
 

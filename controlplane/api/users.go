@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/edgehub/edgehub/controlplane/access"
@@ -182,7 +183,7 @@ func (a *API) createUser(w http.ResponseWriter, r *http.Request, c *account.Call
 		Admin    bool   `json:"admin"`
 		Password string `json:"password"`
 	}
-	if err := web.ReadJSON(w, r, &body); err != nil {
+	if err := readFields(w, r, &body, "admin", "password"); err != nil {
 		return err
 	}
 	if err := mayGrantAdmin(c, body.Admin); err != nil {
@@ -216,10 +217,13 @@ func (a *API) writeUser(w http.ResponseWriter, r *http.Request, c *account.Calle
 	return web.JSON(w, http.StatusOK, a.userModel(u, servers, c.Scopes, withStopped(r)))
 }
 
-// patchUser changes admin, groups or password. Names cannot be changed yet.
+// patchUser changes name, admin, groups or password.
 func (a *API) patchUser(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
 	u, err := a.target(r)
 	if err != nil {
+		return err
+	}
+	if err := mustBeText(w, r); err != nil {
 		return err
 	}
 	var body map[string]json.RawMessage
@@ -230,7 +234,7 @@ func (a *API) patchUser(w http.ResponseWriter, r *http.Request, c *account.Calle
 	if err != nil {
 		return err
 	}
-	if err := mayChange(c, u, change); err != nil {
+	if err := a.mayChange(r, c, u, change); err != nil {
 		return err
 	}
 	if u, err = a.Accounts.Update(r.Context(), u.Name, change); err != nil {
@@ -239,10 +243,19 @@ func (a *API) patchUser(w http.ResponseWriter, r *http.Request, c *account.Calle
 	return a.writeUser(w, r, c, u)
 }
 
-// mayChange refuses changes by which the caller would get more than it has: who sets a password can sign in with it.
-func mayChange(c *account.Caller, u hub.User, change account.Change) error {
+// mayChange refuses changes by which the caller would get more than it has: who sets a password can sign in with it, and who
+// joins a group gets its rights.
+func (a *API) mayChange(r *http.Request, c *account.Caller, u hub.User, change account.Change) error {
 	if err := mayGrantAdmin(c, u.Admin || change.Admin != nil && *change.Admin); err != nil {
 		return err
+	}
+	if change.Name != nil && !c.Scopes.Allows("admin:users", access.Resource{User: string(*change.Name), UserGroups: u.Groups}) {
+		return hub.Errorf(hub.Forbidden, "name: the user would be outside of what you may administer")
+	}
+	if change.Groups != nil {
+		if err := a.mayRegroup(r, c, u.Groups, *change.Groups); err != nil {
+			return err
+		}
 	}
 	if change.Password == nil {
 		return nil
@@ -254,23 +267,79 @@ func mayChange(c *account.Caller, u hub.User, change account.Change) error {
 	return err
 }
 
+// mayRegroup asks for the scope groups on each group that a user joins or leaves, and for admin:groups where there is none yet.
+func (a *API) mayRegroup(r *http.Request, c *account.Caller, before, after []string) error {
+	for _, name := range slices.Concat(before, after) {
+		if slices.Contains(before, name) && slices.Contains(after, name) {
+			continue
+		}
+		res := access.Resource{Group: name}
+		if !c.Scopes.Allows("groups", res) {
+			return hub.Errorf(hub.Forbidden, "groups: you may not change the members of %s", hub.Clip(name))
+		}
+		_, err := a.Accounts.Group(r.Context(), name)
+		if hub.KindOf(err) == hub.NotFound && c.Scopes.Allows("admin:groups", res) {
+			continue // it is made
+		}
+		if hub.KindOf(err) == hub.NotFound {
+			return hub.Errorf(hub.Invalid, "groups: %s", hub.MessageOf(err))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parseChange reads the body of a PATCH. null leaves a thing as it is.
 func parseChange(body map[string]json.RawMessage) (account.Change, error) {
 	var change account.Change
 	for key, raw := range body {
 		var err error
 		switch key {
+		case "name":
+			change.Name, err = parseNewName(raw)
 		case "admin":
-			err = json.Unmarshal(raw, &change.Admin)
+			err = wrongType(key, json.Unmarshal(raw, &change.Admin))
 		case "groups":
-			err = json.Unmarshal(raw, &change.Groups)
+			change.Groups, err = parseGroupNames(raw)
 		case "password":
-			err = json.Unmarshal(raw, &change.Password)
+			err = wrongType(key, json.Unmarshal(raw, &change.Password))
 		default:
-			return change, hub.Errorf(hub.Invalid, "Invalid JSON keys: %s can not be changed here", hub.Clip(key))
+			err = hub.Errorf(hub.Invalid, "Invalid JSON keys: %s can not be changed here", hub.Clip(key))
 		}
 		if err != nil {
-			return change, hub.Errorf(hub.Invalid, "%s has the wrong type", key)
+			return change, err
 		}
 	}
 	return change, nil
+}
+
+func wrongType(key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return hub.Errorf(hub.Invalid, "%s has the wrong type", key)
+}
+
+func parseNewName(raw json.RawMessage) (*hub.UserName, error) {
+	var text *string
+	if err := json.Unmarshal(raw, &text); err != nil || text == nil {
+		return nil, wrongType("name", err)
+	}
+	name, err := hub.ParseUserName(*text)
+	return &name, err
+}
+
+func parseGroupNames(raw json.RawMessage) (*[]string, error) {
+	var names *[]string
+	if err := json.Unmarshal(raw, &names); err != nil || names == nil {
+		return nil, wrongType("groups", err)
+	}
+	for _, name := range *names {
+		if _, err := hub.ParseGroupName(name); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
 }

@@ -168,3 +168,13 @@ func PutRaw(key string, data []byte) Op { return Put(key, json.RawMessage(data))
 func contended(what string) error {
 	return hub.Errorf(hub.Conflict, "The %s is being changed by somebody else. Try again.", what)
 }
+
+// Move gives record id another id, under which there must be none.
+func (t Table[T]) Move(tx *Txn, id, to string) error {
+	if err := tx.Fetch(t.Key(id), t.Key(to)); err != nil {
+		return err
+	}
+	tx.SetRaw(t.Key(to), tx.seen[t.Key(id)].data)
+	tx.SetRaw(t.Key(id), nil)
+	return nil
+}
