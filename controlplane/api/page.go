@@ -92,6 +92,6 @@ func nextPage(r *http.Request, offset, limit int, cursor string) map[string]any 
 	if web.Secure(r) {
 		scheme = "https"
 	}
-	url := fmt.Sprintf("%s://%s%s?%s", scheme, r.Host, r.URL.Path, q.Encode())
+	url := fmt.Sprintf("%s://%s%s?%s", scheme, r.Host, web.Base(r).Path(r.URL.Path), q.Encode())
 	return map[string]any{"offset": offset, "limit": limit, "url": url}
 }
