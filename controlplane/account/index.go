@@ -14,7 +14,7 @@ import (
 // index is what lists of users are made from, so that a page costs the same wherever it is and however many users there are.
 // All of it follows from the users' records and changes in their transactions:
 //
-//	user-numbers/next               the number of the next user
+//	user-numbers/last               the number of the last user
 //	user-blocks/<number/256>        number and name of up to 256 users, one on a line: what searches for names read
 //	user-counts/<number/16384>      how many users there are among so many numbers
 //	user-activity/<time><number>    the name of every user, in the order of last activity
@@ -34,7 +34,7 @@ type index struct {
 // numbering gives numbers to users.
 type numbering struct {
 	Schema int   `json:"v"`
-	Next   int64 `json:"next"`
+	Last   int64 `json:"last"`
 	// Complete says that users of releases without the index have been added to it.
 	Complete bool `json:"complete,omitempty"`
 }
@@ -66,13 +66,13 @@ func (x *index) change(tx *store.Txn, before, after *hub.User) error {
 		before = nil // of an older release: nothing of the index is there
 	}
 	if after != nil && after.Number == 0 {
-		n, _, err := x.numbers.Read(tx, "next")
+		n, _, err := x.numbers.Read(tx, "last")
 		if err != nil {
 			return err
 		}
-		n.Schema, n.Next = hub.Schema, n.Next+1
-		after.Number = n.Next
-		if err := x.numbers.Write(tx, "next", n); err != nil {
+		n.Schema, n.Last = hub.Schema, n.Last+1
+		after.Number = n.Last
+		if err := x.numbers.Write(tx, "last", n); err != nil {
 			return err
 		}
 	}

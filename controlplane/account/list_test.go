@@ -103,15 +103,15 @@ func TestListsAreWhatANaiveOneIs(t *testing.T) {
 	f.sound("Load")
 	for _, sort := range []string{account.ByID, account.ByName, account.ByActivity} {
 		for _, state := range []string{"", account.StateActive, account.StateReady, account.StateInactive} {
-			for _, name := range []string{"", "99", "u1"} {
+			for _, name := range []string{"", "u1"} {
 				for _, reverse := range []bool{false, true} {
-					q := account.Query{Window: account.Window{Limit: 2900}, Sort: sort, Reverse: reverse, State: state, Name: name}
+					q := account.Query{Window: account.Window{Limit: 5900}, Sort: sort, Reverse: reverse, State: state, Name: name}
 					want := naive(users, q)
 					what := fmt.Sprintf("sort %s reverse %t state %q name %q", sort, reverse, state, name)
 					if got := f.names(q); !slices.Equal(got, want) {
 						t.Errorf("%s: the pages have %d users, want %d", what, len(got), len(want))
 					}
-					for _, offset := range []int{1, len(want) / 2, len(want) - 1, len(want), len(want) + 10} {
+					for _, offset := range []int{1, len(want) / 2, len(want) - 1, len(want) + 10} {
 						q.Offset, q.Limit = max(offset, 0), 3
 						p, err := f.ListUsers(t.Context(), q)
 						f.must("ListUsers", err)

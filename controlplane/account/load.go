@@ -24,11 +24,11 @@ func (a *Accounts) Load(ctx context.Context, n int, user func(i int) hub.User) e
 	defer cancel(nil)
 	var all sync.WaitGroup
 	places := make(chan struct{}, loaders)
-	for first := 0; first < n && ctx.Err() == nil; first += 1 << blockBits {
+	for block := int64(0); block<<blockBits <= int64(n) && ctx.Err() == nil; block++ {
 		places <- struct{}{}
 		all.Go(func() {
 			defer func() { <-places }()
-			if err := a.loadBlock(ctx, first, min(first+1<<blockBits, n), user); err != nil {
+			if err := a.loadBlock(ctx, max(block<<blockBits, 1), min((block+1)<<blockBits, int64(n)+1), user); err != nil {
 				cancel(err)
 			}
 		})
@@ -40,20 +40,20 @@ func (a *Accounts) Load(ctx context.Context, n int, user func(i int) hub.User) e
 	return a.loadCounts(ctx, n)
 }
 
-// loadBlock writes the users whose numbers are in one block, and the block.
-func (a *Accounts) loadBlock(ctx context.Context, first, end int, user func(i int) hub.User) error {
+// loadBlock writes the users from one number to before another, all in one block, and the block.
+func (a *Accounts) loadBlock(ctx context.Context, first, end int64, user func(i int) hub.User) error {
 	var ops []store.Op
 	var block []byte
-	for i := first; i < end; i++ {
-		u := user(i)
-		u.Schema, u.ID, u.Number = hub.Schema, newUserID(), int64(i)
+	for number := first; number < end; number++ {
+		u := user(int(number) - 1)
+		u.Schema, u.ID, u.Number = hub.Schema, newUserID(), number
 		block = blockWith(block, u.Number, u.Name)
 		ops = append(ops, store.Put(a.users.Key(store.ID(string(u.Name))), u))
 		for key, name := range a.index.entries(&u) {
 			ops = append(ops, store.Put(key, name))
 		}
 	}
-	ops = append(ops, store.PutRaw(a.store.Key(store.UserBlocks, blockID(int64(first))), block))
+	ops = append(ops, store.PutRaw(a.store.Key(store.UserBlocks, blockID(first)), block))
 	for part := range slices.Chunk(ops, store.MaxOps) {
 		if err := a.store.Apply(ctx, part...); err != nil {
 			return err
@@ -62,13 +62,13 @@ func (a *Accounts) loadBlock(ctx context.Context, first, end int, user func(i in
 	return nil
 }
 
-// loadCounts writes what says that there are users with the numbers from 0 to before n.
+// loadCounts writes what says that there are users with the numbers from 1 to n.
 func (a *Accounts) loadCounts(ctx context.Context, n int) error {
-	for first := 0; first < n; first += 1 << countBits {
-		users := int64(min(n-first, 1<<countBits))
-		if err := a.store.Apply(ctx, store.Put(a.index.counts.Key(countID(int64(first))), count{Schema: hub.Schema, Users: users})); err != nil {
+	for first := int64(0); first <= int64(n); first += 1 << countBits {
+		users := min(int64(n)+1, first+1<<countBits) - max(first, 1)
+		if err := a.store.Apply(ctx, store.Put(a.index.counts.Key(countID(first)), count{Schema: hub.Schema, Users: users})); err != nil {
 			return err
 		}
 	}
-	return a.store.Apply(ctx, store.Put(a.index.numbers.Key("next"), numbering{Schema: hub.Schema, Next: int64(n), Complete: true}))
+	return a.store.Apply(ctx, store.Put(a.index.numbers.Key("last"), numbering{Schema: hub.Schema, Last: int64(n), Complete: true}))
 }

@@ -12,7 +12,7 @@ import (
 // Complete adds the users of a release without the index to it, once for a hub: in the order of their creation, with their
 // groups and the states of their servers. Several replicas may do so at once, and one that is interrupted is no harm.
 func (a *Accounts) Complete(ctx context.Context, log *slog.Logger) error {
-	r, err := a.index.numbers.Get(ctx, "next")
+	r, err := a.index.numbers.Get(ctx, "last")
 	if err == nil && r.Value.Complete {
 		return nil
 	}
@@ -33,12 +33,12 @@ func (a *Accounts) Complete(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	return a.store.Transact(ctx, func(tx *store.Txn) error {
-		n, _, err := a.index.numbers.Read(tx, "next")
+		n, _, err := a.index.numbers.Read(tx, "last")
 		if err != nil {
 			return err
 		}
 		n.Schema, n.Complete = hub.Schema, true
-		return a.index.numbers.Write(tx, "next", n)
+		return a.index.numbers.Write(tx, "last", n)
 	})
 }
 

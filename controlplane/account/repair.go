@@ -132,12 +132,12 @@ func repairEach[T any](ctx context.Context, s *store.Store, tree store.Table[T],
 
 // repairBlocks removes names from blocks that are nobody's or have another number, and counts what is left.
 func (a *Accounts) repairBlocks(ctx context.Context) (int, error) {
-	r, err := a.index.numbers.Get(ctx, "next")
+	r, err := a.index.numbers.Get(ctx, "last")
 	if err != nil {
 		return 0, err
 	}
 	wrong := 0
-	for first := int64(0); first <= r.Value.Next; first += 1 << countBits {
+	for first := int64(0); first <= r.Value.Last; first += 1 << countBits {
 		blocks, err := a.index.store.RawPage(ctx, store.UserBlocks, store.Range{From: blockID(first), To: blockID(first + 1<<countBits)})
 		if err != nil {
 			return wrong, err

@@ -88,10 +88,13 @@ type firsts struct {
 	after string
 	most  int
 	kept  []entry
+	// worst is the place of the last that is kept, once others were dropped.
+	worst string
 }
 
 func (f *firsts) add(e entry) {
-	if f.after != "" && f.compare(e.place(f.q.Sort), f.after) <= 0 {
+	place := e.place(f.q.Sort)
+	if f.after != "" && f.compare(place, f.after) <= 0 || f.worst != "" && f.compare(place, f.worst) >= 0 {
 		return
 	}
 	if f.q.Sort == ByID {
@@ -111,7 +114,10 @@ func (f *firsts) all() []entry {
 	if f.q.Sort == ByName {
 		slices.SortFunc(f.kept, func(x, y entry) int { return f.compare(x.place(ByName), y.place(ByName)) })
 	}
-	f.kept = f.kept[:min(len(f.kept), f.most)]
+	if len(f.kept) > f.most {
+		f.kept = f.kept[:f.most]
+		f.worst = f.kept[f.most-1].place(f.q.Sort)
+	}
 	return f.kept
 }
 
