@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/api"
 	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/login"
 	"github.com/edgehub/edgehub/controlplane/pages"
 	"github.com/edgehub/edgehub/controlplane/spawn"
 	"github.com/edgehub/edgehub/controlplane/spawn/local"
@@ -84,6 +86,7 @@ func (c *ControlPlane) Run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
+	defer parts.logins.Close()
 	// Workers and membership outlive the requests that are drained, so they do not end with ctx.
 	workers, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorkers()
@@ -142,6 +145,7 @@ type parts struct {
 	tokens   *token.Service
 	accounts *account.Accounts
 	servers  *spawn.Manager
+	logins   *login.Login
 	handler  http.Handler
 }
 
@@ -168,8 +172,12 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 		HoldStart: c.opts.HoldStart,
 	})
 	xsrf := web.XSRF{MAC: signing.MAC}
+	logins, err := login.New(login.Options{Providers: c.opts.Logins, HubURL: strings.TrimSuffix(c.opts.PublicURL, "/") + base.Path("/hub/"), Accounts: accounts, Store: st, MAC: signing.MAC, Log: c.log})
+	if err != nil {
+		return nil, err
+	}
 	html, err := pages.New(pages.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Version: c.opts.Version,
-		Base: base, Hosts: hosts})
+		Base: base, Hosts: hosts, Logins: logins, NoPasswords: c.opts.NoPasswords})
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +186,7 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	mux.Handle("/hub/api", rest)
 	mux.Handle("/hub/api/", rest)
 	mux.Handle("/", html)
-	return &parts{tokens: tokens, accounts: accounts, servers: servers, handler: web.WithRequestID(c.log, web.StrictPath(web.Below(base, mux)))}, nil
+	return &parts{tokens: tokens, accounts: accounts, servers: servers, logins: logins, handler: web.WithRequestID(c.log, web.StrictPath(web.Below(base, mux)))}, nil
 }
 
 // bootstrap makes a new hub usable: an administrator who can sign in, and the token of automation.

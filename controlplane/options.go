@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/login"
 	"github.com/edgehub/edgehub/controlplane/spawn/local"
 	"github.com/edgehub/edgehub/controlplane/token"
 	"github.com/edgehub/edgehub/routes"
@@ -36,6 +37,9 @@ type Options struct {
 	// Admin is the administrator to create on a new hub, with the password that AdminPassword returns.
 	Admin         hub.UserName
 	AdminPassword func() (string, error)
+	// Logins are the login providers. NoPasswords leaves them as the only way for people to sign in.
+	Logins      []login.Provider
+	NoPasswords bool
 	// BootstrapToken, if not empty, is made the API token of the admin service "bootstrap".
 	BootstrapToken string
 	// RotateKeysEvery is how old a signing key gets before a new one is published. Zero is for ever.
@@ -71,6 +75,12 @@ func (o *Options) validate() error {
 	}
 	if err := token.CheckKeyAge(o.RotateKeysEvery); err != nil {
 		return err
+	}
+	if err := login.Check(o.Logins, o.PublicURL); err != nil {
+		return err
+	}
+	if o.NoPasswords && len(o.Logins) == 0 {
+		return hub.Errorf(hub.Invalid, "Without passwords and without login providers nobody can sign in. Add a provider to login, or remove password_login.")
 	}
 	if o.PublicURL != "" {
 		o.PublicURL = strings.TrimSuffix(o.PublicURL, "/") + "/"

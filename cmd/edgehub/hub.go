@@ -90,6 +90,9 @@ func (s *settings) controlPlane(log *slog.Logger) (controlplane.Options, error) 
 		opts.Admin = name
 		opts.AdminPassword = func() (string, error) { return secretFile(s.AdminPasswordFile, "administrator's password") }
 	}
+	if err := s.logins(&opts); err != nil {
+		return opts, err
+	}
 	if s.BootstrapTokenFile != "" {
 		token, err := secretFile(s.BootstrapTokenFile, "bootstrap token")
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/edgehub/edgehub/controlplane/login"
 	"github.com/edgehub/edgehub/controlplane/spawn/local"
 )
 
@@ -73,6 +74,10 @@ type settings struct {
 	// LogLevel is debug, info, warn or error.
 	LogLevel string          `yaml:"log_level"`
 	Spawner  spawnerSettings `yaml:"spawner"`
+	// Login lists the login providers, PasswordLogin says whether passwords are good too, which they are if it is not set.
+	// Both are set in the file only.
+	Login         []login.Provider `yaml:"login"`
+	PasswordLogin *bool            `yaml:"password_login"`
 
 	config string
 }

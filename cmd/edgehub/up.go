@@ -182,7 +182,7 @@ func (u *up) announce(ctx context.Context, addr net.Addr) error {
 		return fmt.Errorf("the front door does not answer on %s%s", addr, hint)
 	}
 	u.say("\nedgehub is ready.\n\n  URL:       %s", u.publicURL(addr))
-	if password, err := os.ReadFile(u.AdminPasswordFile); err == nil && u.Admin != "" {
+	if password, err := os.ReadFile(u.AdminPasswordFile); err == nil && u.Admin != "" && u.passwords() {
 		u.say("  User:      %s\n  Password:  %s   (the first one; kept in %s)", u.Admin, strings.TrimSpace(string(password)), u.AdminPasswordFile)
 	}
 	u.say("\nPress Ctrl-C to stop.")

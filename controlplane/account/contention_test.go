@@ -105,13 +105,12 @@ func TestMembersLoseTheirEdgeTokens(t *testing.T) {
 func TestRename(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	u := f.user("alice", false)
+	f.user("alice", false)
 	groups := []string{"staff"}
 	u, err := f.Update(t.Context(), "alice", account.Change{Groups: &groups})
 	f.must("Update", err)
 	f.user("bob", false)
 	secret := f.api(u, "inherit")
-	_, cookie := f.session(u)
 	old := f.claims(f.byToken(secret))
 	servers := store.NewTable[hub.Server](f.store, store.Servers, "server")
 	f.must("Create", servers.Create(t.Context(), store.ID("alice", "lab"), hub.Server{User: "alice", UserID: u.ID, Name: "lab", State: hub.Stopped}))
@@ -128,7 +127,7 @@ func TestRename(t *testing.T) {
 	wantKind(t, "delete with a running server", f.Delete(t.Context(), u), hub.Invalid)
 	// That refusal came after the tokens had ended, as a deletion begins with them.
 	secret = f.api(u, "inherit")
-	_, cookie = f.session(u)
+	_, cookie := f.session(u)
 	running.State = hub.Stopped
 	f.must("Note", note())
 

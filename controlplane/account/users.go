@@ -62,6 +62,9 @@ type NewUser struct {
 	Name     hub.UserName
 	Admin    bool
 	Password string
+	// Groups and Identity are what a login provider says of a user who signs in for the first time.
+	Groups   []string
+	Identity *hub.Identity
 }
 
 // MinPassword is the shortest password that is accepted, in bytes.
@@ -69,7 +72,7 @@ const MinPassword = 8
 
 // Create stores a new user. It returns a Conflict error if the name is taken, and Invalid for a short password.
 func (a *Accounts) Create(ctx context.Context, n NewUser) (hub.User, error) {
-	u := hub.User{Schema: hub.Schema, ID: newUserID(), Name: n.Name, Admin: n.Admin, Created: time.Now().UTC()}
+	u := hub.User{Schema: hub.Schema, ID: newUserID(), Name: n.Name, Admin: n.Admin, Created: time.Now().UTC(), Identity: n.Identity}
 	if n.Password != "" {
 		h, err := a.hash(ctx, n.Password)
 		if err != nil {
@@ -77,14 +80,21 @@ func (a *Accounts) Create(ctx context.Context, n NewUser) (hub.User, error) {
 		}
 		u.Password = h
 	}
-	made := u
+	made, more := u, false
 	err := a.store.Transact(ctx, func(tx *store.Txn) error {
 		made = u
 		if _, taken, err := a.users.Read(tx, store.ID(string(u.Name))); taken || err != nil {
 			return cmp.Or(err, hub.Errorf(hub.Conflict, "User %s already exists", u.Name))
 		}
+		var err error
+		if more, err = a.approach(tx, &made, n.Groups); err != nil {
+			return err
+		}
 		return a.put(tx, nil, &made)
 	})
+	if more && err == nil {
+		return a.Update(ctx, u.Name, Change{Groups: &n.Groups})
+	}
 	return made, err
 }
 
@@ -204,6 +214,8 @@ type Change struct {
 	Admin    *bool
 	Groups   *[]string
 	Password *string
+	// Identity is bound to a user who has none; see hub.User.Bind.
+	Identity *hub.Identity
 }
 
 // maxAhead is how many seconds TokensAfter may be ahead of the clock, when rights change more than once a second. Edges
@@ -225,6 +237,11 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 	change := func(tx *store.Txn, u *hub.User) error {
 		if password != "" {
 			u.Password = password
+		}
+		if c.Identity != nil {
+			if err := u.Bind(*c.Identity); err != nil {
+				return err
+			}
 		}
 		if c.Groups != nil {
 			var err error

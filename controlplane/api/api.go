@@ -87,6 +87,7 @@ func (a *API) table() []route {
 		{"POST /hub/api/users/{user}", only("admin:users"), a.createUser},
 		{"PATCH /hub/api/users/{user}", only("admin:users"), a.patchUser},
 		{"DELETE /hub/api/users/{user}", only("delete:users"), a.deleteUser},
+		{"DELETE /hub/api/users/{user}/identity", only("admin:users"), a.unbindUser},
 		{"POST /hub/api/users/{user}/activity", only("users:activity"), a.postActivity},
 
 		{"GET /hub/api/groups", only("list:groups"), a.listGroups},

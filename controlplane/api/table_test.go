@@ -162,6 +162,7 @@ func TestEveryEndpoint(t *testing.T) {
 		{"root", "PATCH /hub/api/users/nobody", `{}`, 404, "", "No such user: nobody"},
 		{"alice", "PATCH /hub/api/users/alice", `{"admin":true}`, 403, "",
 			"Action is not authorized with current scopes; requires any of [admin:users]"},
+		{"root", "DELETE /hub/api/users/dave/identity", "", 204, "", ""},
 		{"root", "DELETE /hub/api/users/dave", "", 204, "", ""},
 		{"root", "DELETE /hub/api/users/dave", "", 404, "", "No such user: dave"},
 		{"root", "DELETE /hub/api/users/root", "", 400, "", "Cannot delete yourself!"},

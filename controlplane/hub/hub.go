@@ -92,7 +92,9 @@ type User struct {
 	Admin  bool     `json:"admin,omitempty"`
 	Groups []string `json:"groups,omitempty"`
 	// Password is an argon2id hash in PHC form, or empty when the user has none and cannot sign in with one.
-	Password     string    `json:"password,omitempty"`
+	Password string `json:"password,omitempty"`
+	// Identity is who the user is at a login provider, nil for who never signed in through one.
+	Identity     *Identity `json:"identity,omitempty"`
 	Created      time.Time `json:"created"`
 	LastActivity time.Time `json:"last_activity,omitzero"`
 	// TokensAfter is the Unix time at which the user's rights last changed. Edge tokens issued at or before it are revoked,

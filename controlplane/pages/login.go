@@ -21,14 +21,21 @@ func (p *Pages) loginForm(w http.ResponseWriter, r *http.Request) error {
 	if c != nil {
 		return p.enter(w, r, c, next)
 	}
-	return p.render.Render(w, http.StatusOK, LoginPage, LoginView{Page: p.page(w, r, nil), Next: next, Username: r.URL.Query().Get("username")})
+	if p.auto() && !r.URL.Query().Has("form") {
+		return redirect(w, withNext(r, "/hub/oauth_login", next))
+	}
+	view := LoginView{Page: p.page(w, r, nil), Next: next, Username: r.URL.Query().Get("username"), Methods: p.methods(), Passwords: !p.NoPasswords}
+	return p.render.Render(w, http.StatusOK, LoginPage, view)
 }
 
 // login checks name and password, and starts a new session. Wrong ones and a stale form are 403, as in JupyterHub.
 func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 	r.Body = http.MaxBytesReader(w, r.Body, web.MaxBody)
+	if p.NoPasswords {
+		return hub.Errorf(hub.Forbidden, "Passwords are not used here. Choose another way to sign in.")
+	}
 	next := web.Next(r)
-	view := LoginView{Next: next, Username: strings.TrimSpace(r.PostFormValue("username"))}
+	view := LoginView{Next: next, Username: strings.TrimSpace(r.PostFormValue("username")), Methods: p.methods(), Passwords: true}
 	old, err := p.caller(r)
 	if err != nil {
 		return err
@@ -37,15 +44,29 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 		view.Error = "Login form invalid or expired. Try again."
 		return p.refuseLogin(w, r, old, view)
 	}
+	name, address := strings.ToLower(view.Username), web.ClientAddress(r)
+	if len(name) > 128 {
+		name = "" // nobody's
+	}
+	if !p.limits.take(name, address) {
+		view.Error = "Too many attempts to sign in. Wait a minute and try again."
+		return p.tooMany(w, r, old, view)
+	}
 	u, err := p.Accounts.Authenticate(r.Context(), view.Username, r.PostFormValue("password"))
 	if hub.KindOf(err) == hub.Unauthenticated {
 		p.Log.Info("sign-in refused", "user", hub.Clip(view.Username))
 		view.Error = "Invalid username or password"
 		return p.refuseLogin(w, r, old, view)
 	}
+	p.limits.giveBack(name, address) // wrong passwords count
 	if err != nil {
 		return err
 	}
+	return p.signIn(w, r, u, old, next)
+}
+
+// signIn starts a new session of u, ends the one that the browser had, and sends the browser on.
+func (p *Pages) signIn(w http.ResponseWriter, r *http.Request, u hub.User, old *account.Caller, next string) error {
 	if old != nil {
 		if err := p.Tokens.EndSession(r.Context(), old.Session.UserID, old.Session.ID); err != nil {
 			return err
@@ -105,7 +126,7 @@ func (p *Pages) logoutForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	if c == nil {
 		p.forget(w, r)
-		return redirect(w, "/hub/login")
+		return p.signedOut(w, r)
 	}
 	return p.render.Render(w, http.StatusOK, LogoutPage, LogoutView{Page: p.page(w, r, c)})
 }
@@ -126,7 +147,10 @@ func (p *Pages) logout(w http.ResponseWriter, r *http.Request) error {
 		p.Log.Info("signed out", "user", c.User.Name)
 	}
 	p.forget(w, r)
-	return redirect(w, "/hub/login")
+	if c != nil {
+		return p.signOutThere(w, r, c)
+	}
+	return p.signedOut(w, r)
 }
 
 // forget deletes our cookies in the browser, those that it sent: a form of another site, which comes without them, must sign

@@ -30,12 +30,16 @@ type Options struct {
 	Hosts *routes.Hosts
 	// Base is what the hub is below. The handlers are mounted with web.Below.
 	Base routes.Base
+	// Logins are the login providers, nil for none. NoPasswords leaves them as the only way to sign in.
+	Logins      Logins
+	NoPasswords bool
 }
 
 // Pages are the handlers of the hub's pages.
 type Pages struct {
 	Options
 	render *Renderer
+	limits limits
 }
 
 // New returns the handler of everything that is not the API: the pages below /hub, and what edges pass on because no route
@@ -45,7 +49,7 @@ func New(opts Options) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pages{Options: opts, render: renderer}
+	p := &Pages{Options: opts, render: renderer, limits: newLimits()}
 	adapter := web.Adapter{Log: opts.Log, WriteError: p.writeError}
 	mux := http.NewServeMux()
 	static := Static()
@@ -59,6 +63,10 @@ func New(opts Options) (http.Handler, error) {
 		"POST /hub/login":                        p.login,
 		"GET /hub/logout":                        p.logoutForm,
 		"POST /hub/logout":                       p.logout,
+		"GET /hub/oauth_login":                   p.oauthLogin,
+		"GET /hub/oauth_login/{provider}":        p.oauthLogin,
+		"GET /hub/oauth_callback":                p.oauthCallback,
+		"GET /hub/oauth_callback/{provider}":     p.oauthCallback,
 		"GET /hub/home":                          p.signedIn(p.home),
 		"GET /hub/spawn":                         p.signedIn(p.spawnForm),
 		"GET /hub/spawn/{user}":                  p.signedIn(p.spawnForm),
@@ -145,7 +153,7 @@ func (p *Pages) signedIn(next func(visit) error) web.Handler {
 			return err
 		}
 		if c == nil {
-			return toLogin(w, r)
+			return p.toLogin(w, r)
 		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			if err := p.XSRF.Check(r, c.Session.ID); err != nil {
@@ -156,12 +164,17 @@ func (p *Pages) signedIn(next func(visit) error) web.Handler {
 	}
 }
 
-func toLogin(w http.ResponseWriter, r *http.Request) error {
+func (p *Pages) toLogin(w http.ResponseWriter, r *http.Request) error {
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if !reads && p.auto() {
+		// A browser does not follow a form from here to the provider: our Content-Security-Policy forbids that.
+		return hub.Errorf(hub.Unauthenticated, "You are not signed in any more. Sign in and try again.")
+	}
 	next := r.URL.EscapedPath()
 	if r.URL.RawQuery != "" {
 		next += "?" + r.URL.RawQuery
 	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if !reads {
 		next = "/hub/home"
 	}
 	return redirect(w, withNext(r, "/hub/login", next))
@@ -200,7 +213,13 @@ func (p *Pages) writeError(w http.ResponseWriter, r *http.Request, status int, e
 	if callerErr != nil {
 		c = nil
 	}
-	view := ErrorView{Page: p.page(w, r, c), Status: status, Message: web.Message(err), RequestID: web.RequestID(r)}
+	view := ErrorView{Page: p.page(w, r, c), Status: status, Message: web.Message(err), RequestID: web.RequestID(r), Retry: retryOf(r, err)}
+	switch {
+	case view.Retry != "":
+		view.Title = "Signing in did not work"
+	case hub.KindOf(err) == hub.Unauthenticated:
+		view.Title = "Please sign in"
+	}
 	if renderErr := p.render.Render(w, status, ErrorPage, view); renderErr != nil {
 		p.Log.Error("cannot render the error page", "err", renderErr)
 		http.Error(w, http.StatusText(status), status)

@@ -143,7 +143,7 @@ func (p *Pages) notRunning(w http.ResponseWriter, r *http.Request) error {
 		if !web.WantsHTML(r) {
 			return hub.Errorf(hub.Unauthenticated, "Missing or invalid credentials.")
 		}
-		return toLogin(w, r)
+		return p.toLogin(w, r)
 	}
 	v := visit{Caller: c, w: w, r: r}
 	s, err := p.stoppedServer(v)

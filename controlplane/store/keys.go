@@ -18,6 +18,7 @@ const (
 	UserSession = "user-sessions/"
 	Visits      = "visits/"
 	Secrets     = "secrets/"
+	SpentLogins = "spent-logins/"
 	Members     = "members/"
 	HandRoutes  = "hand-routes/"
 
