@@ -94,7 +94,7 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request, u hub.User, old *
 
 // note keeps a record of a sign-in or sign-out.
 func (p *Pages) note(r *http.Request, c *account.Caller, action string) {
-	rec := c.Record(action, "")
+	rec := audit.Of(c, action, "")
 	rec.Status = http.StatusOK
 	p.Audit.AddOf(r, rec)
 }

@@ -172,7 +172,7 @@ func (p *Pages) signedIn(next func(visit) error) web.Handler {
 				return err
 			}
 		}
-		return p.Audit.Around(w, r, c.Record(r.Pattern, r.URL.EscapedPath()), func(w http.ResponseWriter) error {
+		return p.Audit.Around(w, r, audit.Of(c, r.Pattern, r.URL.EscapedPath()), func(w http.ResponseWriter) error {
 			return next(visit{Caller: c, w: w, r: r})
 		})
 	}
