@@ -9,7 +9,7 @@ import (
 )
 
 // tokenOwner answers whose an API token is, to programs older than GET /user that present one of their own. The answer is what
-// the token's bearer would get.
+// the token's bearer would get, without what is about the token.
 func (a *API) tokenOwner(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
 	secret := web.BearerToken(r)
 	if secret == "" {
@@ -25,7 +25,15 @@ func (a *API) tokenOwner(w http.ResponseWriter, r *http.Request, _ *account.Call
 	if err != nil {
 		return err
 	}
-	return a.writeWhoami(w, r, c)
+	m, err := a.identity(r, c)
+	if err != nil {
+		return err
+	}
+	for _, key := range []string{"token_id", "session_id", "scopes"} {
+		delete(m, key)
+	}
+	m["auth_state"] = nil
+	return web.JSON(w, http.StatusOK, m)
 }
 
 // noTokenForPassword says where what JupyterHub had here before 2.0 is now.

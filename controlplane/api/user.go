@@ -46,19 +46,23 @@ func (a *API) whoami(w http.ResponseWriter, r *http.Request, _ *account.Caller) 
 	if err != nil {
 		return err
 	}
-	return a.writeWhoami(w, r, c)
+	m, err := a.identity(r, c)
+	if err != nil {
+		return err
+	}
+	return web.JSON(w, http.StatusOK, m)
 }
 
-// writeWhoami answers with the model of a caller.
-func (a *API) writeWhoami(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
+// identity is the model of a caller.
+func (a *API) identity(r *http.Request, c *account.Caller) (map[string]any, error) {
 	var err error
 	var servers []hub.Server
 	if c.User != nil {
 		if servers, err = a.Servers.OfUser(r.Context(), c.User.Name); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return web.JSON(w, http.StatusOK, a.whoamiModel(c, servers))
+	return a.whoamiModel(c, servers), nil
 }
 
 // deleteUser stops the user's servers first.

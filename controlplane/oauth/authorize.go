@@ -142,6 +142,7 @@ func (p *provider) sendBack(w http.ResponseWriter, r *http.Request, req *request
 }
 
 func redirect(w http.ResponseWriter, status int, to string) {
+	w.Header().Set("Content-Type", "text/html")
 	w.Header().Set("Location", to)
 	w.WriteHeader(status)
 }

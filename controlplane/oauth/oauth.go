@@ -81,9 +81,10 @@ func New(opts Options) http.Handler {
 	mux.Handle("GET "+authorizePath, people.Handle(p.authorize))
 	mux.Handle("POST "+authorizePath, people.Handle(p.answer))
 	mux.Handle("POST "+tokenPath, programs.Handle(p.token))
-	mux.Handle(authorizePath, programs.Handle(wrongMethod("GET, POST")))
-	mux.Handle(tokenPath, programs.Handle(wrongMethod("POST")))
-	mux.Handle(Prefix, web.Adapter{Log: opts.Log, WriteError: web.JSONError}.Handle(func(http.ResponseWriter, *http.Request) error {
+	others := web.Adapter{Log: opts.Log, WriteError: web.JSONError}
+	mux.Handle(authorizePath, others.Handle(wrongMethod("GET, POST")))
+	mux.Handle(tokenPath, others.Handle(wrongMethod("POST")))
+	mux.Handle(Prefix, others.Handle(func(http.ResponseWriter, *http.Request) error {
 		return hub.Errorf(hub.NotFound, "Not Found")
 	}))
 	return headers(mux)
@@ -99,7 +100,7 @@ func headers(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
-		h.Set("Pragma", "no-cache")
+		h.Set("Access-Control-Allow-Headers", "accept, content-type, authorization")
 		next.ServeHTTP(w, r)
 	})
 }
@@ -107,7 +108,7 @@ func headers(next http.Handler) http.Handler {
 func wrongMethod(allowed string) web.Handler {
 	return func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Allow", allowed)
-		return &protocolError{status: http.StatusMethodNotAllowed, Code: "invalid_request", Description: "Use " + allowed + " here."}
+		return &web.StatusError{Code: http.StatusMethodNotAllowed, Message: "Method Not Allowed"}
 	}
 }
 

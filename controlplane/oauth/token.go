@@ -30,6 +30,7 @@ type tokenAnswer struct {
 
 // token gives a client the access token for a code.
 func (p *provider) token(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Pragma", "no-cache") // RFC 6749, 5.1
 	form, err := readForm(w, r)
 	if err != nil {
 		return err
