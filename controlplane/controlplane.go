@@ -23,6 +23,7 @@ import (
 	"github.com/edgehub/edgehub/controlplane/api"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/pages"
+	"github.com/edgehub/edgehub/controlplane/services"
 	"github.com/edgehub/edgehub/controlplane/spawn"
 	"github.com/edgehub/edgehub/controlplane/spawn/local"
 	"github.com/edgehub/edgehub/controlplane/store"
@@ -102,6 +103,7 @@ func (c *ControlPlane) Run(ctx context.Context, ready func()) error {
 	}
 	var manager sync.WaitGroup
 	manager.Go(func() { _ = parts.servers.Run(workers) })
+	manager.Go(func() { parts.services.Run(workers) })
 	manager.Go(func() { parts.tokens.Tend(workers, c.opts.RotateKeysEvery, c.log) })
 	err = c.serve(ctx, parts.handler, ready)
 	if c.opts.CleanupServers {
@@ -138,9 +140,10 @@ func (c *ControlPlane) awaitStore(ctx context.Context, st *store.Store) error {
 
 // parts are what a replica consists of.
 type parts struct {
-	tokens  *token.Service
-	servers *spawn.Manager
-	handler http.Handler
+	tokens   *token.Service
+	servers  *spawn.Manager
+	services *services.Runner
+	handler  http.Handler
 }
 
 func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, error) {
@@ -154,6 +157,10 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 		return nil, err
 	}
 	if err := c.bootstrap(ctx, accounts); err != nil {
+		return nil, err
+	}
+	runner, err := c.services(ctx, st, accounts)
+	if err != nil {
 		return nil, err
 	}
 	hosts := c.opts.hosts()
@@ -173,7 +180,7 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	mux.Handle("/hub/api", rest)
 	mux.Handle("/hub/api/", rest)
 	mux.Handle("/", html)
-	return &parts{tokens: tokens, servers: servers, handler: web.WithRequestID(c.log, web.StrictPath(mux))}, nil
+	return &parts{tokens: tokens, servers: servers, services: runner, handler: web.WithRequestID(c.log, web.StrictPath(mux))}, nil
 }
 
 // bootstrap makes a new hub usable: an administrator who can sign in, and the token of automation.

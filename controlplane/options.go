@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/services"
 	"github.com/edgehub/edgehub/controlplane/spawn/local"
 	"github.com/edgehub/edgehub/controlplane/token"
 	"github.com/edgehub/edgehub/routes"
@@ -45,6 +46,11 @@ type Options struct {
 	// HoldStart is how long programs' requests may wait for a server to start: whole seconds up to MaxHoldStart, or zero.
 	HoldStart time.Duration
 	Spawner   local.Options
+	// Services are those of the configuration file, ServicesDir is for the files of their processes, and ServiceCheckInterval
+	// is how often their urls are looked at; zero is never.
+	Services             []services.Spec
+	ServicesDir          string
+	ServiceCheckInterval time.Duration
 	// Version is edgehub's, for people to see.
 	Version string
 	Log     *slog.Logger
@@ -65,6 +71,9 @@ func (o *Options) validate() error {
 		return hub.Errorf(hub.Invalid, "%s is no time to hold requests while a server starts. Write whole seconds, %s at most, for example 30s; 0 for not at all.", h, MaxHoldStart)
 	}
 	if err := token.CheckKeyAge(o.RotateKeysEvery); err != nil {
+		return err
+	}
+	if err := services.CheckSpecs(o.Services); err != nil {
 		return err
 	}
 	if o.PublicURL != "" {

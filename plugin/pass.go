@@ -79,7 +79,7 @@ func passKey(r *http.Request, prefix string) string {
 func newPass(s *shared, w http.ResponseWriter, r *http.Request, f *found, key string, now int64) *pass {
 	p := &pass{route: f.route, keyGen: f.keyGen, who: &identity{}}
 	p.scheme, p.host = originOf(s.set, r)
-	if f.route.Auth != routes.AuthNone {
+	if !f.route.Open() {
 		p.who = admit(s, w, r, f, p, now)
 		if p.who == nil {
 			return nil
@@ -100,7 +100,9 @@ func newPass(s *shared, w http.ResponseWriter, r *http.Request, f *found, key st
 	p.told = forwardedHeader(p.scheme, p.host)
 	p.told["Connection"] = nil
 	p.told["Cookie"] = withoutHubCookies(r.Header["Cookie"])
-	p.told["Authorization"] = nil
+	if f.route.Auth != routes.AuthPass {
+		p.told["Authorization"] = nil
+	}
 	if bearer != "" {
 		present(p.told, f.route, p.who.claims, bearer)
 	}

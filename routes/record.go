@@ -14,6 +14,9 @@ const Schema = 1
 const (
 	// AuthNone passes requests on without credentials. Everybody may visit.
 	AuthNone = "none"
+	// AuthPass passes requests on with the visitor's Authorization header and without the hub's cookies. Everybody may visit. It
+	// is for a service that asks the hub itself who its visitors are (HubOAuth).
+	AuthPass = "pass"
 	// AuthSecret replaces the visitor's credentials by "Authorization: token <Secret>" (Jupyter Server's own token).
 	AuthSecret = "secret"
 	// AuthTicket replaces them by a visitor ticket that an unmodified jupyterhub-singleuser resolves at /hub/api/user.
@@ -40,12 +43,19 @@ type Route struct {
 	OwnerID string `json:"owner_id,omitempty"`
 	// Server is the name of the server, empty for the default one.
 	Server string `json:"server,omitempty"`
+	// Service is the name of the service whose route this is, else empty. Whoever holds ScopeServices on it may visit.
+	Service string `json:"service,omitempty"`
 	// Users (ids) and Groups may visit besides the owner.
 	Users  []string `json:"users,omitempty"`
 	Groups []string `json:"groups,omitempty"`
+	// Names are users whom the operator's configuration names, which need not exist yet. Whoever has the name may visit.
+	Names []string `json:"names,omitempty"`
 	// Gen is the generation of the server's start that made this route.
 	Gen int64 `json:"gen,omitempty"`
 }
+
+// Open reports whether everybody may visit, without any credentials.
+func (r *Route) Open() bool { return r.Auth == AuthNone || r.Auth == AuthPass }
 
 // ErrRecord says that a record in etcd cannot be used. The edge then has no such route or key (fail closed).
 var ErrRecord = errors.New("bad record")
@@ -65,6 +75,7 @@ func ParseRoute(key string, value []byte) (*Route, error) {
 	}
 	switch r.Auth {
 	case AuthNone:
+	case AuthPass:
 	case AuthSecret, AuthTicket, AuthHeaders:
 		if len(r.Secret) < 16 || r.OwnerID == "" && strings.HasPrefix(r.Prefix, usersTree) {
 			return nil, ErrRecord

@@ -67,7 +67,7 @@ in front.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w. Run '%s --help' for the flags", err, cmd.CommandPath())
 	})
-	root.AddCommand(upCommand(), hubCommand(), edgeCommand(), routeCommand(), keyCommand(), benchCommand(), spawnExecCommand())
+	root.AddCommand(upCommand(), hubCommand(), edgeCommand(), routeCommand(), keyCommand(), benchCommand(), spawnExecCommand(), serviceKeepCommand())
 	root.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return root
 }

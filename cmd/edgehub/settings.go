@@ -71,6 +71,9 @@ type settings struct {
 	// LogLevel is debug, info, warn or error.
 	LogLevel string          `yaml:"log_level"`
 	Spawner  spawnerSettings `yaml:"spawner"`
+	// Services are the hub's services, ServiceCheckInterval is how often their urls are looked at.
+	Services             []serviceSettings `yaml:"services"`
+	ServiceCheckInterval time.Duration     `yaml:"service_check_interval"`
 
 	config string
 }

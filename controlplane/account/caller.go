@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/edgehub/edgehub/controlplane/access"
@@ -117,12 +118,16 @@ func (a *Accounts) serviceScopes(ctx context.Context, name string) (access.Set, 
 	if hub.KindOf(err) == hub.NotFound {
 		return access.Set{}, hub.Errorf(hub.Unauthenticated, "Missing or invalid credentials.")
 	}
-	if err != nil || !r.Value.Admin {
-		return access.Set{}, err
-	}
-	raw, err := access.RoleScopes(access.DefaultRoles(), "admin")
 	if err != nil {
 		return access.Set{}, err
+	}
+	raw := r.Value.Scopes
+	if r.Value.Admin {
+		admin, err := access.RoleScopes(access.DefaultRoles(), "admin")
+		if err != nil {
+			return access.Set{}, err
+		}
+		raw = append(admin, raw...)
 	}
 	return access.Expand(access.Owner{Service: name}, raw...)
 }
@@ -190,14 +195,22 @@ func accessScopes(c *Caller) []string {
 	if c.Token == nil || len(c.Token.Scopes) == 1 && c.Token.Scopes[0] == routes.ScopeInherit {
 		scopes = append(scopes, routes.ScopeInherit)
 	}
+	// A service's own list need not have those whom a scope admits, so these scopes are always there.
+	scopes = append(scopes, scopesNamed(c.Scopes, routes.ScopeServices)...)
 	if c.Scopes.Has(routes.ScopeAccess) {
 		return append(scopes, routes.ScopeAccess)
 	}
-	if len(scopes) > 0 {
+	if slices.Contains(scopes, routes.ScopeInherit) {
 		return scopes
 	}
-	for _, s := range c.Scopes.Strings() {
-		if p, err := access.Parse(s); err == nil && p.Name == routes.ScopeAccess {
+	return append(scopes, scopesNamed(c.Scopes, routes.ScopeAccess)...)
+}
+
+// scopesNamed are the scopes of a set with this name, with any filter and without.
+func scopesNamed(set access.Set, name string) []string {
+	var scopes []string
+	for _, s := range set.Strings() {
+		if p, err := access.Parse(s); err == nil && p.Name == name {
 			scopes = append(scopes, s)
 		}
 	}

@@ -25,6 +25,8 @@ import (
 type Accounts struct {
 	users    store.Table[hub.User]
 	services store.Table[hub.Service]
+	byHand   store.Table[hub.Route]
+	store    *store.Store
 	tokens   *token.Service
 	// hashing bounds how many passwords are hashed at once: each takes 64 MiB.
 	hashing chan struct{}
@@ -40,6 +42,8 @@ func New(s *store.Store, tokens *token.Service) (*Accounts, error) {
 	return &Accounts{
 		users:    store.NewTable[hub.User](s, store.Users, "user"),
 		services: store.NewTable[hub.Service](s, store.Services, "service"),
+		byHand:   store.NewTable[hub.Route](s, store.HandRoutes, "route"),
+		store:    s,
 		tokens:   tokens,
 		hashing:  make(chan struct{}, runtime.GOMAXPROCS(0)),
 		decoy:    decoy,

@@ -20,6 +20,7 @@ const (
 	Secrets     = "secrets/"
 	Members     = "members/"
 	HandRoutes  = "hand-routes/"
+	Holds       = "holds/"
 )
 
 // ID joins the parts of a record's identity into one string, so that different parts never give the same one.
