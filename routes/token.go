@@ -194,7 +194,7 @@ func Allows(r *Route, c *Claims) bool {
 	listed := Listed(r, c)
 	whole, ofUser, ofServer := ScopeAccess, ScopeAccess+"!user="+r.Owner, ScopeAccess+"!server="+r.Owner+"/"+r.Server
 	if r.Service != "" {
-		whole, ofUser, ofServer = ScopeServices, "", ""
+		whole, ofUser, ofServer = ScopeServices, ScopeInherit, ScopeInherit
 	}
 	for _, s := range c.Scopes {
 		if s == whole || r.Service != "" && s == ScopeServices+"!service="+r.Service {

@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/edgehub/edgehub/controlplane/access"
@@ -191,19 +190,19 @@ func (a *Accounts) EdgeToken(ctx context.Context, c *Caller, host string) (strin
 // accessScopes are the scopes that matter at an edge. A credential that may do all that its owner may carries
 // routes.ScopeInherit, so that the route's own list decides; any other carries its access scopes one by one.
 func accessScopes(c *Caller) []string {
+	// A service's own list need not have those whom a scope admits, so these scopes are always there.
+	services := scopesNamed(c.Scopes, routes.ScopeServices)
 	var scopes []string
 	if c.Token == nil || len(c.Token.Scopes) == 1 && c.Token.Scopes[0] == routes.ScopeInherit {
 		scopes = append(scopes, routes.ScopeInherit)
 	}
-	// A service's own list need not have those whom a scope admits, so these scopes are always there.
-	scopes = append(scopes, scopesNamed(c.Scopes, routes.ScopeServices)...)
 	if c.Scopes.Has(routes.ScopeAccess) {
-		return append(scopes, routes.ScopeAccess)
+		scopes = append(scopes, routes.ScopeAccess)
 	}
-	if slices.Contains(scopes, routes.ScopeInherit) {
-		return scopes
+	if len(scopes) > 0 {
+		return append(scopes, services...)
 	}
-	return append(scopes, scopesNamed(c.Scopes, routes.ScopeAccess)...)
+	return append(scopesNamed(c.Scopes, routes.ScopeAccess), services...)
 }
 
 // scopesNamed are the scopes of a set with this name, with any filter and without.

@@ -99,6 +99,11 @@ func (a *API) table() []route {
 		{"DELETE /hub/api/users/{user}/servers/{server}", only("delete:servers"), a.stopServer},
 		{"GET /hub/api/users/{user}/servers/{server}/progress", only("read:servers"), a.progress},
 
+		{"GET /hub/api/services", only("list:services"), a.listServices},
+		{"GET /hub/api/services/{service}", only("read:services", "read:services:name", "read:roles:services"), a.getService},
+		{"POST /hub/api/services/{service}", only("admin:services"), a.createService},
+		{"DELETE /hub/api/services/{service}", only("admin:services"), a.deleteService},
+
 		{"GET /hub/api/routes", only("proxy"), a.listRoutes},
 		{"GET /hub/api/routes/{prefix...}", only("proxy"), a.getRoute},
 		{"PUT /hub/api/routes/{prefix...}", only("proxy"), a.putRoute},
@@ -169,13 +174,15 @@ func needsXSRF(r *http.Request) bool {
 	return !reads || mode != "" && mode != "navigate"
 }
 
-// listing is the one route without a user in its path that applies filters by itself. All others need their scope on
+// lists reports whether a route without a user in its path applies filters by itself. All others need their scope on
 // everything: a route that cannot apply a filter refuses it (threat T77).
-const listing = "GET /hub/api/users"
+func lists(pattern string) bool {
+	return pattern == "GET /hub/api/users" || pattern == "GET /hub/api/services"
+}
 
 // authorise checks the scopes of a route against the user and server that its path names.
 func (a *API) authorise(r *http.Request, c *account.Caller, scopes []string) error {
-	filtered := r.PathValue("user") != "" || r.Pattern == listing
+	filtered := r.PathValue("user") != "" || r.PathValue("service") != "" || lists(r.Pattern)
 	held := false
 	for _, s := range scopes {
 		held = held || c.Scopes.Has(s) || filtered && c.Scopes.HasAny(s)
@@ -188,7 +195,7 @@ func (a *API) authorise(r *http.Request, c *account.Caller, scopes []string) err
 		return err
 	}
 	for _, s := range scopes {
-		if res.User == "" || c.Scopes.Allows(s, res) {
+		if res.User == "" && res.Service == "" || c.Scopes.Allows(s, res) {
 			return nil
 		}
 	}
@@ -199,7 +206,7 @@ func (a *API) authorise(r *http.Request, c *account.Caller, scopes []string) err
 func (a *API) resource(r *http.Request) (access.Resource, error) {
 	name := r.PathValue("user")
 	if name == "" {
-		return access.Resource{}, nil
+		return access.Resource{Service: r.PathValue("service")}, nil
 	}
 	res := access.Resource{User: name}
 	if strings.Contains(r.Pattern, "/server") {
