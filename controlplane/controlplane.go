@@ -163,24 +163,24 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	if err != nil {
 		return nil, err
 	}
-	hosts := c.opts.hosts()
+	hosts, base := c.opts.hosts(), c.opts.base()
 	servers := spawn.New(spawn.Options{
 		Store: st, Tokens: tokens, Spawner: c.spawner, Log: c.log, Replica: c.id, HubID: signing.HubID(),
-		APIURL: c.opts.APIURL, PublicURL: c.opts.PublicURL, Hosts: hosts, StartTimeout: c.opts.StartTimeout, ReadyTimeout: c.opts.ReadyTimeout,
+		APIURL: c.opts.APIURL, PublicURL: c.opts.PublicURL, Base: base, Hosts: hosts, StartTimeout: c.opts.StartTimeout, ReadyTimeout: c.opts.ReadyTimeout,
 		HoldStart: c.opts.HoldStart,
 	})
 	xsrf := web.XSRF{MAC: signing.MAC}
 	html, err := pages.New(pages.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Version: c.opts.Version,
-		Hosts: hosts})
+		Base: base, Hosts: hosts})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	rest := api.New(api.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Hosts: hosts})
+	rest := api.New(api.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Base: base, Hosts: hosts})
 	mux.Handle("/hub/api", rest)
 	mux.Handle("/hub/api/", rest)
 	mux.Handle("/", html)
-	return &parts{tokens: tokens, servers: servers, services: runner, handler: web.WithRequestID(c.log, web.StrictPath(mux))}, nil
+	return &parts{tokens: tokens, servers: servers, services: runner, handler: web.WithRequestID(c.log, web.StrictPath(web.Below(base, mux)))}, nil
 }
 
 // bootstrap makes a new hub usable: an administrator who can sign in, and the token of automation.

@@ -28,9 +28,11 @@ type Options struct {
 	URL      string
 	// PublicURL is the hub as browsers see it, empty if it is not known.
 	PublicURL string
+	// BaseURL is the path that everything of the hub is below, JupyterHub's base_url: "/" if empty.
+	BaseURL string
 	// UserDomain is the domain below which every user has a host, JupyterHub's subdomain_host; empty for one origin for all.
 	UserDomain string
-	// APIURL is where servers reach the hub's API, empty for PublicURL + "hub/api".
+	// APIURL is where servers reach the hub's API, empty for that below PublicURL.
 	APIURL string
 	// Admin is the administrator to create on a new hub, with the password that AdminPassword returns.
 	Admin         hub.UserName
@@ -64,6 +66,9 @@ func (o *Options) validate() error {
 	if err := CheckPublicURL(o.PublicURL); err != nil {
 		return err
 	}
+	if _, err := ParseBase(o.BaseURL); err != nil {
+		return err
+	}
 	if err := CheckUserDomain(o.PublicURL, o.UserDomain); err != nil {
 		return err
 	}
@@ -83,7 +88,7 @@ func (o *Options) validate() error {
 		if o.PublicURL == "" {
 			return hub.Errorf(hub.Invalid, "Servers must be told where the hub is. Set --public-url or --api-url.")
 		}
-		o.APIURL = o.PublicURL + "hub/api"
+		o.APIURL = strings.TrimSuffix(o.PublicURL, "/") + o.base().Path("/hub/api")
 	}
 	o.APIURL = strings.TrimSuffix(o.APIURL, "/")
 	return nil
@@ -112,7 +117,26 @@ func (o *Options) hosts() *routes.Hosts {
 	if err != nil {
 		panic(err) // validate has checked it
 	}
+	h.Base = o.base()
 	return h
+}
+
+// base is what the hub is below.
+func (o *Options) base() routes.Base {
+	base, err := ParseBase(o.BaseURL)
+	if err != nil {
+		panic(err) // validate has checked it
+	}
+	return base
+}
+
+// ParseBase reads a base URL, or says what is wrong with it.
+func ParseBase(raw string) (routes.Base, error) {
+	base, err := routes.ParseBase(raw)
+	if err != nil {
+		return "", hub.Errorf(hub.Invalid, "%q is not a base URL. Write a path like /teaching/ with plain or percent-encoded names between its slashes, none of them empty, . or .., or api.", raw)
+	}
+	return base, nil
 }
 
 // CheckUserDomain refuses what is neither empty nor a domain for users' hosts beside the hub at public.
@@ -136,7 +160,7 @@ func CheckPublicURL(public string) error {
 	}
 	u, err := url.Parse(public)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
-		return hub.Errorf(hub.Invalid, "%q is not a public URL. Write https://HOST with nothing behind it.", public)
+		return hub.Errorf(hub.Invalid, "%q is not a public URL. Write https://HOST with nothing behind it; a path goes into --base-url.", public)
 	}
 	return nil
 }

@@ -19,6 +19,9 @@ import (
 func (c *ControlPlane) services(ctx context.Context, st *store.Store, accounts *account.Accounts) (*services.Runner, error) {
 	specs := make([]account.ServiceSpec, 0, len(c.opts.Services))
 	for _, s := range c.opts.Services {
+		if s.RedirectURI == "" && s.URL != "" {
+			s.RedirectURI = c.opts.base().Path(s.DefaultRedirect())
+		}
 		specs = append(specs, s.ServiceSpec)
 	}
 	if err := accounts.SyncServices(ctx, specs); err != nil {
@@ -31,7 +34,7 @@ func (c *ControlPlane) services(ctx context.Context, st *store.Store, accounts *
 	return services.New(services.Options{
 		Store: st, Accounts: accounts, Log: c.log, Replica: c.id, Specs: c.opts.Services, Dir: deadlines, Launch: c.launch,
 		Keeper: []string{"/proc/self/exe", "service-keep"}, // the running binary even while an upgrade replaces the file
-		APIURL: c.opts.APIURL, PublicURL: c.opts.PublicURL, Hosts: c.opts.hosts(), CheckEvery: c.opts.ServiceCheckInterval,
+		APIURL: c.opts.APIURL, PublicURL: c.opts.PublicURL, Base: c.opts.base(), Hosts: c.opts.hosts(), CheckEvery: c.opts.ServiceCheckInterval,
 	}), nil
 }
 

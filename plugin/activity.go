@@ -57,7 +57,7 @@ func (a *activity) note(route *routes.Route, now int64) {
 
 // noteUse notes a request to a route that may be use. It is apart from serveRoute because few requests come so far.
 func noteUse(s *shared, r *http.Request, f *found, now int64) {
-	if realUse(r, f.route.Prefix) {
+	if realUse(r, s.set.base.Path(f.route.Prefix)) {
 		s.activity.note(f.route, now)
 	}
 }

@@ -29,7 +29,7 @@ func problemBody(status int, kind, message string) problem {
 }
 
 // answer gives an error as a page to people and as JSON to programs.
-func answer(w http.ResponseWriter, r *http.Request, status int, kind, message string) {
+func answer(s *shared, w http.ResponseWriter, r *http.Request, status int, kind, message string) {
 	noteOwn(r, status, kind)
 	if !wantsHTML(r) {
 		answerJSON(w, status, problemBody(status, kind, message))
@@ -39,7 +39,7 @@ func answer(w http.ResponseWriter, r *http.Request, status int, kind, message st
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write([]byte(page(status, message))) // a visitor who has left needs no error
+		_, _ = w.Write([]byte(page(hubHome(s), status, message))) // a visitor who has left needs no error
 	}
 }
 
@@ -55,18 +55,26 @@ func answerJSON(w http.ResponseWriter, status int, body any) {
 }
 
 // answerAmbiguous refuses a request of which nobody can tell who sent it.
-func answerAmbiguous(w http.ResponseWriter, r *http.Request) {
-	answer(w, r, http.StatusBadRequest, "invalid", "The request carries more than one credential of the same kind. Deleting this site's cookies helps.")
+func answerAmbiguous(s *shared, w http.ResponseWriter, r *http.Request) {
+	answer(s, w, r, http.StatusBadRequest, "invalid", "The request carries more than one credential of the same kind. Deleting this site's cookies helps.")
 }
 
 // notReady answers while the edge cannot decide anything.
-func notReady(w http.ResponseWriter, r *http.Request, why string) {
+func notReady(s *shared, w http.ResponseWriter, r *http.Request, why string) {
 	noted(r, decidedError, "not_ready")
 	w.Header().Set("Retry-After", "1")
-	answer(w, r, http.StatusServiceUnavailable, "unavailable", "edgehub edge is not ready: "+why)
+	answer(s, w, r, http.StatusServiceUnavailable, "unavailable", "edgehub edge is not ready: "+why)
 }
 
-func page(status int, message string) string {
+// hubHome is where a page of the edge leads to. s is nil for an edge whose options are wrong.
+func hubHome(s *shared) string {
+	if s == nil {
+		return "/hub/home"
+	}
+	return s.set.base.Path("/hub/home")
+}
+
+func page(home string, status int, message string) string {
 	title := strconv.Itoa(status) + " " + http.StatusText(status)
 	return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -75,6 +83,6 @@ func page(status int, message string) string {
 h1{font-size:1.3em}a{color:#0b57d0}@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}a{color:#8ab4f8}}</style>
 </head><body><main><h1>` + html.EscapeString(title) + `</h1>
 <p>` + html.EscapeString(message) + `</p>
-<p><a href="/hub/home">Go to the hub</a></p></main></body></html>
+<p><a href="` + html.EscapeString(home) + `">Go to the hub</a></p></main></body></html>
 `
 }

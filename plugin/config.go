@@ -28,6 +28,9 @@ type Config struct {
 	Hub []string `json:"hub,omitempty" yaml:"hub,omitempty"`
 	// PublicURL is the origin as browsers see it: https://hub.example.org. Empty: taken from each request.
 	PublicURL string `json:"publicURL,omitempty" yaml:"publicURL,omitempty"`
+	// BaseURL is the path that everything of the hub is below, as the hub's option of the same name: /teaching/. Whatever is
+	// outside of it is answered with 404. Default: /.
+	BaseURL string `json:"baseURL,omitempty" yaml:"baseURL,omitempty"`
 	// UserDomain gives every user a host of their own below it: hub.example.org for alice.hub.example.org. It needs
 	// PublicURL, whose scheme and port all hosts have, and the hub's option of the same name. Empty: one origin for all.
 	UserDomain string `json:"userDomain,omitempty" yaml:"userDomain,omitempty"`
@@ -56,7 +59,7 @@ type Config struct {
 	// sees them. Default: false.
 	LogFields bool `json:"logFields,omitempty" yaml:"logFields,omitempty"`
 	// StatusPath is where the edge says whether it is ready, and how it is: /.edgehub for /.edgehub/ready and
-	// /.edgehub/metrics. Empty: nowhere.
+	// /.edgehub/metrics, behind the BaseURL. Empty: nowhere.
 	StatusPath string `json:"statusPath,omitempty" yaml:"statusPath,omitempty"`
 	// StatusTokenFile is the file with the bearer token for the metrics, of 16 characters or more. Empty: nobody gets them.
 	StatusTokenFile string `json:"statusTokenFile,omitempty" yaml:"statusTokenFile,omitempty"`
@@ -79,6 +82,8 @@ type settings struct {
 	hub          []*address
 	publicScheme string // empty: taken from each request
 	publicHost   string
+	base         routes.Base
+	cookies      cookieNames
 	hosts        *routes.Hosts   // nil without hosts of users
 	apiHosts     map[string]bool // in normal form
 	username     string
@@ -95,7 +100,7 @@ type settings struct {
 	activityEvery time.Duration
 
 	logFields       bool
-	statusPath      string // empty: none
+	statusPath      string // with the base; empty: none
 	statusTokenFile string
 }
 
@@ -132,13 +137,17 @@ func (c *Config) check() (*settings, error) {
 		keyFile:      c.EtcdKeyFile,
 
 		logFields:       c.LogFields,
-		statusPath:      c.StatusPath,
 		statusTokenFile: c.StatusTokenFile,
 	}
 	var err error
 	if s.etcd, err = parseAddresses(c.Etcd); err != nil {
 		return nil, fmt.Errorf("option etcd: %w", err)
 	}
+	if s.base, err = routes.ParseBase(c.BaseURL); err != nil {
+		return nil, fmt.Errorf("option baseURL: %s is not a path like /teaching/", clip(c.BaseURL))
+	}
+	s.cookies = cookieNamesOf(s.base)
+	s.statusPath = s.base.Path(c.StatusPath)
 	if s.hub, err = parseAddresses(c.Hub); err != nil {
 		return nil, fmt.Errorf("option hub: %w", err)
 	}

@@ -166,7 +166,7 @@ func (c *control) post(ctx context.Context, path string, body, answer any) int {
 	}
 	ctx, cancel := context.WithTimeout(ctx, hubCallTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://hub"+path, bytes.NewReader(text))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://hub"+c.shared.set.base.Path(path), bytes.NewReader(text))
 	if err != nil {
 		return 0
 	}

@@ -3,7 +3,6 @@ package plugin
 import (
 	"math/bits"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -83,6 +82,3 @@ func answered(c *counts, decision string, status int, d time.Duration) {
 	t.sum += d
 	c.mu.Unlock()
 }
-
-// socketEnded counts a WebSocket that is over.
-func socketEnded(c *counts) { atomic.AddInt64(&c.sockets, -1) }

@@ -8,18 +8,29 @@ import (
 	"github.com/edgehub/edgehub/routes"
 )
 
-// Names of the edge's cookie, with TLS and without.
+// plainCookie is the name of the edge's cookie without TLS, before the suffix of the hub's base; with TLS it has hostPrefix.
 const (
-	secureCookie = "__Host-edgehub"
-	plainCookie  = "edgehub"
+	plainCookie = "edgehub"
+	hostPrefix  = "__Host-"
 )
 
+// cookieNames are the names of the edge's cookie.
+type cookieNames struct {
+	secure string
+	plain  string
+}
+
+func cookieNamesOf(base routes.Base) cookieNames {
+	name := plainCookie + base.CookieSuffix()
+	return cookieNames{secure: hostPrefix + name, plain: name}
+}
+
 // cookieName is the name of the edge's cookie.
-func cookieName(secure bool) string {
+func cookieName(set *settings, secure bool) string {
 	if secure {
-		return secureCookie
+		return set.cookies.secure
 	}
-	return plainCookie
+	return set.cookies.plain
 }
 
 // Outcomes of identify. nobody is also "nothing is wrong" of the functions that only read a header.
@@ -47,7 +58,7 @@ func identify(s *shared, r *http.Request, f *found, secure bool, bound string, n
 	if problem != nobody {
 		return nil, problem
 	}
-	name := cookieName(secure)
+	name := cookieName(s.set, secure)
 	cookie, problem := cookieValue(r.Header["Cookie"], name)
 	if problem != nobody {
 		return nil, problem

@@ -74,7 +74,7 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serveSlow is ServeHTTP for what is not to cost the others a thought.
 func (e *Edge) serveSlow(w http.ResponseWriter, r *http.Request) {
 	if e.shared == nil {
-		notReady(w, r, e.wrong)
+		notReady(nil, w, r, e.wrong)
 		return
 	}
 	serveNoted(e.shared, w, r)
@@ -85,6 +85,14 @@ func (e *Edge) serveSlow(w http.ResponseWriter, r *http.Request) {
 func serve(s *shared, w http.ResponseWriter, r *http.Request, again bool) {
 	version := s.fast.at()
 	path := r.URL.EscapedPath()
+	if len(s.set.base) > 1 {
+		rest, ok := s.set.base.Cut(path)
+		if !ok {
+			serveOutside(s, w, r, path)
+			return
+		}
+		path = rest
+	}
 	f, err := find(s.state, path)
 	if s.set.publicHost != "" && (s.set.hosts != nil || r.Host != s.set.publicHost) && f.ready && err == nil && r.Host != "" &&
 		misplaced(s, w, r, path, f) {
@@ -97,21 +105,32 @@ func serve(s *shared, w http.ResponseWriter, r *http.Request, again bool) {
 	serveRoute(s, w, r, path, f, version, again)
 }
 
+// serveOutside answers for a path that is not below the hub's base: it is none of this hub's.
+func serveOutside(s *shared, w http.ResponseWriter, r *http.Request, path string) {
+	if s.set.base.Bare(path) && navigates(r) {
+		noted(r, decidedEdge, "base")
+		sendTo(w, r, withQuery(s.set.base.Path("/"), withoutToken(r.URL.RawQuery)))
+		return
+	}
+	noted(r, decidedRefuse, "outside_base")
+	answer(s, w, r, http.StatusNotFound, "not_found", "There is nothing at this address.")
+}
+
 // serveOther answers what has no route: what cannot be served at all, the edge's own, and the control plane's.
 func serveOther(s *shared, w http.ResponseWriter, r *http.Request, path string, f *found, err error) {
 	switch {
 	case !f.ready:
-		notReady(w, r, s.state.whyNotReady())
+		notReady(s, w, r, s.state.whyNotReady())
 	case r.Method == http.MethodConnect || r.Method == http.MethodTrace:
 		noted(r, decidedRefuse, "method")
 		w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-		answer(w, r, http.StatusMethodNotAllowed, "invalid", "This method is not allowed.")
+		answer(s, w, r, http.StatusMethodNotAllowed, "invalid", "This method is not allowed.")
 	case r.Host == "":
 		noted(r, decidedRefuse, "no_host")
-		answer(w, r, http.StatusBadRequest, "invalid", "The request has no host.")
+		answer(s, w, r, http.StatusBadRequest, "invalid", "The request has no host.")
 	case err != nil:
 		noted(r, decidedRefuse, "ambiguous_path")
-		answer(w, r, http.StatusBadRequest, "invalid", "This address can be read in more than one way.")
+		answer(s, w, r, http.StatusBadRequest, "invalid", "This address can be read in more than one way.")
 	case path == "/hub/api/user" && r.Method == http.MethodGet && s.serveVisitor(w, r):
 	case belowUserTree(path):
 		serveStopped(s, w, r, path, f)
@@ -136,7 +155,7 @@ func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 		ok := true
 		if withToken, ok = takeToken(r, f.route); !ok {
 			noted(r, decidedRefuse, "credentials")
-			answerAmbiguous(w, r)
+			answerAmbiguous(s, w, r)
 			return
 		}
 	}
@@ -151,7 +170,7 @@ func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 	plainGet := r.Method == http.MethodGet && !upgrade
 	if p.who.cookie != "" && (!plainGet && !sameOrigin(r, p.scheme, p.host) || intrudes(s.set, r)) {
 		noted(r, decidedRefuse, "other_site")
-		answer(w, r, http.StatusForbidden, "forbidden", "This request comes from another site.")
+		answer(s, w, r, http.StatusForbidden, "forbidden", "This request comes from another site.")
 		return
 	}
 	query := r.URL.RawQuery
@@ -159,12 +178,12 @@ func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 		query = withoutToken(query)
 	}
 	if withToken && r.Method == http.MethodGet && navigates(r) && stillGood(s.state, p) {
-		enterWithToken(s, w, r, f, p, withQuery(path, query))
+		enterWithToken(s, w, r, f, p, withQuery(s.set.base.Path(path), query))
 		return
 	}
 	if !f.slash && (plainGet || r.Method == http.MethodHead) && stillGood(s.state, p) {
 		noteSent(r, http.StatusMovedPermanently)
-		addSlash(w, path, query)
+		addSlash(w, s.set.base.Path(path), query)
 		return
 	}
 	if !plainGet || strings.Contains(r.Header.Get("Accept"), "text/html") { // not the reads of scripts, which are most requests
@@ -203,7 +222,7 @@ func decideAnew(s *shared, w http.ResponseWriter, r *http.Request, f *found, aga
 		return
 	}
 	noted(r, decidedRefuse, "permission_ended")
-	answer(w, r, http.StatusForbidden, "forbidden", "You do not have access to this server any more.")
+	answer(s, w, r, http.StatusForbidden, "forbidden", "You do not have access to this server any more.")
 }
 
 // addSlash sends a visitor from "/user/alice" to "/user/alice/".
@@ -251,7 +270,7 @@ func signIn(s *shared, w http.ResponseWriter, r *http.Request, host, next string
 		startVisit(s, w, r, host, next)
 		return
 	}
-	sendTo(w, r, "/hub/login?next="+url.QueryEscape(next))
+	sendTo(w, r, s.set.base.Path("/hub/login")+"?next="+url.QueryEscape(next))
 }
 
 func withQuery(path, query string) string {

@@ -35,6 +35,7 @@ func makeEdge(t testing.TB, o edgetest.Options) http.Handler {
 	t.Helper()
 	config := CreateConfig()
 	config.Etcd, config.Prefix, config.Hub, config.PublicURL = o.Etcd, o.Prefix, o.Hub, o.PublicURL
+	config.BaseURL = o.BaseURL
 	config.StoppedStatus, config.UserDomain, config.APIHosts, config.QueryTokens = o.StoppedStatus, o.UserDomain, o.APIHosts, o.QueryTokens
 	config.ActivityInterval = o.ActivityInterval
 	config.LogFields, config.StatusPath, config.StatusTokenFile = o.LogFields, o.StatusPath, o.StatusTokenFile

@@ -18,6 +18,7 @@ import (
 type fast struct {
 	mu       sync.Mutex
 	now      int64 // Unix seconds, set every second
+	closed   bool  // the clock stands still
 	version  int64 // grows with every change of the state
 	visitors map[string]*visitor
 	byPrefix map[string]map[*visitor]bool // whose paths lead to this route
@@ -150,7 +151,7 @@ func serveFast(s *shared, w http.ResponseWriter, r *http.Request) int {
 func setSpecial(to, from http.Header, name string, p *pass) {
 	if name == "Set-Cookie" {
 		to[name] = from[name]
-		filterCookies(to, &visit{route: p.route, slash: true})
+		filterCookies(to, &visit{pass: p, route: p.route, slash: true})
 	}
 	if name == "Connection" {
 		dropNamed(from, from[name])
@@ -172,7 +173,7 @@ func carryOn(s *shared, w http.ResponseWriter, r *http.Request, p *pass, resp *h
 	defer removeLive(s.live, v)
 	if !stillGood(s.state, p) {
 		noted(r, decidedRefuse, "permission_ended")
-		answer(w, r, http.StatusForbidden, "forbidden", "You do not have access to this server any more.")
+		answer(s, w, r, http.StatusForbidden, "forbidden", "You do not have access to this server any more.")
 		return
 	}
 	sendAnswer(s, w, r, v, resp)

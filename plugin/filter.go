@@ -64,7 +64,7 @@ func ownCookie(line string, v *visit) bool {
 		case "domain":
 			return false
 		case "path":
-			if !pathBelow(strings.TrimSpace(value), v.route.Prefix) {
+			if !pathBelow(strings.TrimSpace(value), v.pass.prefix) {
 				return false
 			}
 			hasPath = true

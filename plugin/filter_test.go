@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/edgehub/edgehub/routes"
 )
 
 func FuzzStripCookies(f *testing.F) {
@@ -48,7 +46,7 @@ func FuzzSetCookie(f *testing.F) {
 	for _, s := range []string{"a=b", "a=b; Path=/user/alice/", "a=b; Path=/", "edgehub=x", "a=b; domain=x", "a=b; Path=/user/alice/../bob", "a=b; Path=%2F"} {
 		f.Add(s)
 	}
-	v := &visit{route: &routes.Route{Prefix: "/user/alice/"}, slash: true}
+	v := &visit{pass: &pass{prefix: "/user/alice/"}, slash: true}
 	f.Fuzz(func(t *testing.T, line string) {
 		if !ownCookie(line, v) {
 			return

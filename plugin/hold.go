@@ -66,7 +66,7 @@ func awaitEither(a, b context.Context) {
 func waiterOf(s *shared, r *http.Request, f *found, now int64) *routes.Claims {
 	scheme, host := originOf(s.set, r)
 	bound := boundTo(s.set, host)
-	cookie, problem := cookieValue(r.Header["Cookie"], cookieName(scheme == "https"))
+	cookie, problem := cookieValue(r.Header["Cookie"], cookieName(s.set, scheme == "https"))
 	if problem == nobody && cookie != "" && sameOrigin(r, scheme, host) && !intrudes(s.set, r) {
 		if c := verify(s, cookie, f, bound, now); c != nil && routes.AllowsWaiting(f.starting, c) {
 			return c

@@ -24,7 +24,7 @@ func misplaced(s *shared, w http.ResponseWriter, r *http.Request, path string, f
 		return false
 	}
 	noted(r, decidedRefuse, "unknown_host")
-	answer(w, r, http.StatusMisdirectedRequest, "invalid", "This host is not served here.")
+	answer(s, w, r, http.StatusMisdirectedRequest, "invalid", "This host is not served here.")
 	return true
 }
 
@@ -62,11 +62,11 @@ func leaveHub(s *shared, w http.ResponseWriter, r *http.Request, path string, f 
 			query = withoutToken(query)
 		}
 		noted(r, decidedEdge, "user_host")
-		sendTo(w, r, s.set.publicScheme+"://"+home+withQuery(path, query))
+		sendTo(w, r, s.set.publicScheme+"://"+home+withQuery(s.set.base.Path(path), query))
 		return true
 	}
 	noted(r, decidedRefuse, "hub_host")
-	answer(w, r, http.StatusForbidden, "forbidden", "This server has a host of its own, "+home+".")
+	answer(s, w, r, http.StatusForbidden, "forbidden", "This server has a host of its own, "+home+".")
 	return true
 }
 
@@ -82,11 +82,11 @@ func onUserHost(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 	}
 	if navigates(r) && (path == "/" || path == "/hub" || strings.HasPrefix(path, "/hub/")) {
 		noted(r, decidedEdge, "hub_host")
-		sendTo(w, r, s.set.hosts.Origin()+withQuery(path, withoutToken(r.URL.RawQuery)))
+		sendTo(w, r, s.set.hosts.Origin()+withQuery(s.set.base.Path(path), withoutToken(r.URL.RawQuery)))
 		return true
 	}
 	noted(r, decidedRefuse, "user_host")
-	answer(w, r, http.StatusNotFound, "not_found", "There is nothing here.")
+	answer(s, w, r, http.StatusNotFound, "not_found", "There is nothing here.")
 	return true
 }
 

@@ -41,7 +41,7 @@ func (f *fast) learn(version int64, r *http.Request, p *pass) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.version != version {
+	if f.version != version || f.closed {
 		return
 	}
 	f.now = time.Now().Unix()
@@ -152,12 +152,14 @@ func (f *fast) forgetAll() {
 	f.dropAll()
 }
 
-// tick keeps the time until ctx ends. A clock that is a second late is well within the leeway of tokens.
-func (f *fast) tick(ctx context.Context) {
+// tick keeps the time until ctx ends, and puts off the alarm. A clock that is a second late is well within the leeway of tokens.
+func (f *fast) tick(ctx context.Context, late *time.Timer) {
 	for ctx.Err() == nil {
 		f.mu.Lock()
 		f.now = time.Now().Unix()
+		f.closed = false
 		f.mu.Unlock()
+		late.Reset(clockPatience)
 		pause(ctx, time.Second)
 	}
 }

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"net"
 	"sync"
 
 	"github.com/edgehub/edgehub/routes"
@@ -26,8 +27,20 @@ type visit struct {
 
 	use bool // what goes over its WebSocket is use of the server
 
-	cancel context.CancelFunc
+	cancel context.CancelFunc // ends a request
+	client net.Conn           // of a WebSocket, which ends when both are closed
+	server net.Conn
 	cut    bool // guarded by live.mu
+}
+
+// closeVisit ends what is under way. It may be called again.
+func closeVisit(v *visit) {
+	if v.client == nil {
+		v.cancel()
+		return
+	}
+	v.client.Close()
+	v.server.Close()
 }
 
 func newLive() *live { return &live{byPrefix: make(map[string]map[*visit]bool)} }
@@ -62,7 +75,7 @@ func joinLive(l *live, v *visit, wg *sync.WaitGroup, n int) bool {
 
 // removeLive ends v, which is over.
 func removeLive(l *live, v *visit) {
-	v.cancel()
+	closeVisit(v)
 	l.mu.Lock()
 	set := l.byPrefix[v.route.Prefix]
 	delete(set, v)
@@ -77,7 +90,7 @@ func (l *live) end(v *visit) {
 	l.mu.Lock()
 	v.cut = true
 	l.mu.Unlock()
-	v.cancel()
+	closeVisit(v)
 }
 
 func (l *live) wasCut(v *visit) bool {

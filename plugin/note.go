@@ -57,7 +57,7 @@ func serveNoted(s *shared, w http.ResponseWriter, r *http.Request) {
 	}
 	atomic.AddInt64(&s.counts.open, 1)
 	defer endNote(n)
-	if strings.HasPrefix(r.URL.Path, s.set.statusPath) && serveStatus(s, w, inner) {
+	if s.set.statusPath != "" && serveStatus(s, w, inner) {
 		return
 	}
 	if s.set.logFields {
@@ -158,10 +158,7 @@ func noteAdmission(s *shared, r *http.Request, f *found, who *identity, problem 
 func (n *note) stranger(s *shared, r *http.Request, f *found, secure bool, now int64) {
 	n.decision = decidedSignIn
 	n.reason = "no_credential"
-	name := plainCookie
-	if secure {
-		name = secureCookie
-	}
+	name := cookieName(s.set, secure)
 	header, _ := headerToken(r)
 	cookie, _ := cookieValue(r.Header["Cookie"], name)
 	for _, token := range []string{header, cookie} {

@@ -13,6 +13,7 @@ import (
 // record of the route and the very set of keys that it was made with, and stillGood is asked on every use.
 type pass struct {
 	route   *routes.Route
+	prefix  string // of the route, as browsers see it
 	keyGen  int64
 	checked int64  // the version of the state that admitted it last; atomic
 	scheme  string // of the origin as the browser sees it
@@ -77,7 +78,7 @@ func passKey(r *http.Request, prefix string) string {
 
 // newPass works a pass out and keeps it under key, if there is one.
 func newPass(s *shared, w http.ResponseWriter, r *http.Request, f *found, key string, now int64) *pass {
-	p := &pass{route: f.route, keyGen: f.keyGen, who: &identity{}}
+	p := &pass{route: f.route, prefix: s.set.base.Path(f.route.Prefix), keyGen: f.keyGen, who: &identity{}}
 	p.scheme, p.host = originOf(s.set, r)
 	if !f.route.Open() {
 		p.who = admit(s, w, r, f, p, now)
@@ -89,12 +90,12 @@ func newPass(s *shared, w http.ResponseWriter, r *http.Request, f *found, key st
 	if err != nil {
 		noted(r, decidedError, "no_ticket")
 		s.log.printf("ticket", "cannot make a visitor ticket for %s: %s", clip(f.route.Prefix), err.Error())
-		answer(w, r, http.StatusInternalServerError, "internal", "The edge cannot sign a ticket for this server.")
+		answer(s, w, r, http.StatusInternalServerError, "internal", "The edge cannot sign a ticket for this server.")
 		return nil
 	}
 	if p.target, err = parseAddress(f.route.Target); err != nil {
 		noted(r, decidedError, "bad_target")
-		answer(w, r, http.StatusBadGateway, "unavailable", "The server has no usable address.")
+		answer(s, w, r, http.StatusBadGateway, "unavailable", "The server has no usable address.")
 		return nil
 	}
 	p.told = forwardedHeader(p.scheme, p.host)
@@ -151,15 +152,15 @@ func admit(s *shared, w http.ResponseWriter, r *http.Request, f *found, p *pass,
 	noteAdmission(s, r, f, who, problem, secure, now)
 	switch problem {
 	case somebody:
-		answer(w, r, http.StatusForbidden, "forbidden", "You do not have access to this server.")
+		answer(s, w, r, http.StatusForbidden, "forbidden", "You do not have access to this server.")
 	case ambiguous:
-		answerAmbiguous(w, r)
+		answerAmbiguous(s, w, r)
 	case unavailable:
 		w.Header().Set("Retry-After", "5")
-		answer(w, r, http.StatusServiceUnavailable, "unavailable", "This token cannot be checked at the moment. Try again soon.")
+		answer(s, w, r, http.StatusServiceUnavailable, "unavailable", "This token cannot be checked at the moment. Try again soon.")
 	case flooded:
 		w.Header().Set("Retry-After", "2")
-		answer(w, r, http.StatusTooManyRequests, "exhausted", "Too many unknown tokens. Try again soon.")
+		answer(s, w, r, http.StatusTooManyRequests, "exhausted", "Too many unknown tokens. Try again soon.")
 	default:
 		signIn(s, w, r, p.host, withQuery(r.URL.EscapedPath(), withoutToken(r.URL.RawQuery)))
 	}

@@ -136,8 +136,12 @@ func copyLong(w http.ResponseWriter, resp *http.Response, buf []byte) error {
 	return err
 }
 
+// copyPieces sends each piece at once, and first of all the header: a stream of events is open before anything happens.
 func copyPieces(w http.ResponseWriter, body io.Reader, buf []byte) error {
 	rc := http.NewResponseController(w)
+	if err := rc.Flush(); err != nil {
+		return err
+	}
 	for {
 		n, err := body.Read(buf)
 		if n > 0 {
@@ -162,7 +166,7 @@ func (s *shared) serverFailed(w http.ResponseWriter, r *http.Request, v *visit, 
 	switch {
 	case s.live.wasCut(v):
 		noted(r, decidedRefuse, "permission_ended")
-		answer(w, r, http.StatusForbidden, "forbidden", "You do not have access to this server any more.")
+		answer(s, w, r, http.StatusForbidden, "forbidden", "You do not have access to this server any more.")
 	case r.Context().Err() != nil: // the visitor has left
 		noted(r, decidedError, "visitor_left")
 		noteSent(r, http.StatusBadGateway)
@@ -170,11 +174,11 @@ func (s *shared) serverFailed(w http.ResponseWriter, r *http.Request, v *visit, 
 	case os.IsTimeout(err):
 		noted(r, decidedError, "server_timeout")
 		s.log.printf("server", "%s: the server at %s does not answer in time", clip(v.route.Prefix), clip(v.route.Target))
-		answer(w, r, http.StatusGatewayTimeout, "unavailable", "The server does not answer in time.")
+		answer(s, w, r, http.StatusGatewayTimeout, "unavailable", "The server does not answer in time.")
 	default:
 		noted(r, decidedError, "server_away")
 		s.log.printf("server", "%s: %s", clip(v.route.Prefix), clip(err.Error()))
-		answer(w, r, http.StatusBadGateway, "unavailable", "The server does not answer.")
+		answer(s, w, r, http.StatusBadGateway, "unavailable", "The server does not answer.")
 	}
 }
 
@@ -213,5 +217,5 @@ func (s *shared) hubFailed(w http.ResponseWriter, r *http.Request, err error) {
 	noted(r, decidedError, "hub_away")
 	s.log.printf("control", "the control plane does not answer: %s", clip(err.Error()))
 	w.Header().Set("Retry-After", "5")
-	answer(w, r, http.StatusServiceUnavailable, "unavailable", "The hub is not available at the moment. Running servers go on working.")
+	answer(s, w, r, http.StatusServiceUnavailable, "unavailable", "The hub is not available at the moment. Running servers go on working.")
 }

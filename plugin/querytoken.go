@@ -48,7 +48,7 @@ func queryToken(query string) (token string, n int) {
 // enterWithToken is for a person who opened a page with a token in its address: the browser gets the edge's cookie in its
 // place, and the address without it. Who is signed in stays so: a link must not turn somebody into somebody else.
 func enterWithToken(s *shared, w http.ResponseWriter, r *http.Request, f *found, p *pass, next string) {
-	name, bound := cookieName(p.scheme == "https"), boundTo(s.set, p.host)
+	name, bound := cookieName(s.set, p.scheme == "https"), boundTo(s.set, p.host)
 	now := time.Now().Unix()
 	cookie, problem := cookieValue(r.Header["Cookie"], name)
 	if problem != nobody || cookie == "" || verify(s, cookie, f, bound, now) == nil {
@@ -58,7 +58,7 @@ func enterWithToken(s *shared, w http.ResponseWriter, r *http.Request, f *found,
 		}
 		if token == "" {
 			w.Header().Set("Retry-After", "5")
-			answer(w, r, http.StatusServiceUnavailable, "unavailable", "This token cannot be checked at the moment. Try again soon.")
+			answer(s, w, r, http.StatusServiceUnavailable, "unavailable", "This token cannot be checked at the moment. Try again soon.")
 			return
 		}
 		w.Header().Add("Set-Cookie", setCookie(name, token))

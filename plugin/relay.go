@@ -47,7 +47,7 @@ func relay(ctx context.Context, s *shared, w http.ResponseWriter, r *http.Reques
 		}
 		return
 	}
-	v.use = realSocket(r, v.route.Prefix)
+	v.use = realSocket(r, v.pass.prefix)
 	keepOpen(s, v, client, server)
 }
 
@@ -69,7 +69,7 @@ func upgrade(s *shared, w http.ResponseWriter, r, out *http.Request, v *visit, s
 	client, fromClient, err := takeOver(w, resp)
 	if err != nil {
 		s.log.printf("upgrade", "cannot take over a connection for a WebSocket: %s", clip(err.Error()))
-		answer(w, r, http.StatusInternalServerError, "internal", "This connection cannot carry a WebSocket.")
+		answer(s, w, r, http.StatusInternalServerError, "internal", "This connection cannot carry a WebSocket.")
 		return nil
 	}
 	if server.SetDeadline(time.Time{}) != nil || passBuffered(server, fromClient.Reader) != nil || passBuffered(client, fromServer) != nil {
@@ -79,40 +79,30 @@ func upgrade(s *shared, w http.ResponseWriter, r, out *http.Request, v *visit, s
 	return client
 }
 
-// keepOpen copies in both directions until one of them ends, or the visit is cut, or the edge stops.
+// keepOpen hands a WebSocket over to those that copy, until one of its ends closes, or the visit is cut, or the edge stops.
 func keepOpen(s *shared, v *visit, client, server net.Conn) {
-	open := &visit{pass: v.pass, route: v.route, claims: v.claims, use: v.use, cancel: closingBoth(client, server)}
+	open := &visit{pass: v.pass, route: v.route, claims: v.claims, use: v.use, client: client, server: server}
 	if !joinLive(s.live, open, &s.wg, 2) {
-		open.cancel()
+		closeVisit(open)
 		return
 	}
 	if s.live.wasCut(v) { // before open was there to be cut
-		open.cancel()
+		closeVisit(open)
 	}
 	atomic.AddInt64(&s.counts.sockets, 1)
-	go keepCounted(s, open, client, server)
-	go keepHalf(s, open, server, client)
+	s.sockets <- open
 }
 
-func keepCounted(s *shared, v *visit, to, from net.Conn) {
-	defer socketEnded(s.counts)
-	keepHalf(s, v, to, from)
-}
-
-// closingBoth is made apart from where it is used, see closing.
-func closingBoth(client, server net.Conn) context.CancelFunc {
-	return func() {
-		client.Close()
-		server.Close()
+// startSockets starts the copying of the WebSockets that are handed to it. It runs beside all requests, because Yaegi keeps
+// for a goroutine the variables of the function that started it, of that one's caller, and so on: as a child of its request,
+// a socket would hold that request's buffers and headers for as long as it lives, which is 30 KB.
+func startSockets(s *shared) {
+	defer s.handing.Done()
+	defer s.recovered("sockets")
+	for v := range s.sockets {
+		go copySocket(s, v, v.client, v.server, true)
+		go copySocket(s, v, v.server, v.client, false)
 	}
-}
-
-// keepHalf copies in one direction. When it has ended, so has the other.
-func keepHalf(s *shared, v *visit, to, from net.Conn) {
-	defer s.wg.Done()
-	defer removeLive(s.live, v)
-	defer s.recovered("websocket")
-	copyStream(s, v, to, from)
 }
 
 // dialServer opens a connection to a user's server, with TLS if its address says so.
@@ -201,42 +191,57 @@ func passBuffered(to io.Writer, from *bufio.Reader) error {
 	return err
 }
 
-// copyStream copies until an end or an error. While nothing happens it waits with a small buffer; what then comes first
-// tells whether somebody uses the socket or only a ping keeps it open. After that some seconds pass without another look.
-func copyStream(s *shared, v *visit, to, from net.Conn) {
+// copySocket copies in one direction until an end or an error; when one direction has ended, so has the other. While nothing
+// happens it waits with a small buffer, and no call of ours is open besides this one, which keeps an interpreter's stack small.
+func copySocket(s *shared, v *visit, to, from net.Conn, counted bool) {
+	defer socketEnded(s, v, counted)
+	defer s.recovered("websocket")
 	first := make([]byte, peekSize)
 	for {
 		if from.SetReadDeadline(time.Time{}) != nil {
 			return
 		}
 		n, err := from.Read(first)
-		if n > 0 && (to.SetWriteDeadline(time.Now().Add(stalledAfter)) != nil || writeAll(to, first[:n]) != nil) {
-			return
-		}
-		if err != nil {
-			return
-		}
-		if onlyControl(first[:n]) {
-			continue
-		}
-		if v.use {
-			s.activity.note(v.route, time.Now().Unix())
-		}
-		if !copyFor(s, to, from, lookEvery) {
+		if !passOn(s, v, to, from, first[:n]) || err != nil {
 			return
 		}
 	}
 }
 
-func writeAll(to io.Writer, data []byte) error {
-	_, err := to.Write(data)
-	return err
+// socketEnded is the end of one direction, and of the visit.
+func socketEnded(s *shared, v *visit, counted bool) {
+	removeLive(s.live, v)
+	if counted {
+		atomic.AddInt64(&s.counts.sockets, -1)
+	}
+	s.wg.Done()
+}
+
+// passOn sends on what came first after a silence, and reports whether the connection goes on. What it is tells whether
+// somebody uses the socket or only a ping keeps it open. After use some seconds pass without another look.
+func passOn(s *shared, v *visit, to, from net.Conn, data []byte) bool {
+	if len(data) == 0 {
+		return true
+	}
+	if to.SetWriteDeadline(time.Now().Add(s.stalled)) != nil {
+		return false
+	}
+	if _, err := to.Write(data); err != nil {
+		return false
+	}
+	if onlyControl(data) {
+		return true
+	}
+	if v.use {
+		s.activity.note(v.route, time.Now().Unix())
+	}
+	return copyFor(s, to, from, lookEvery)
 }
 
 // copyFor copies for a while and reports whether the connection goes on.
 func copyFor(s *shared, to, from net.Conn, d time.Duration) bool {
 	now := time.Now()
-	if from.SetReadDeadline(now.Add(d)) != nil || to.SetWriteDeadline(now.Add(d+stalledAfter)) != nil {
+	if from.SetReadDeadline(now.Add(d)) != nil || to.SetWriteDeadline(now.Add(d+s.stalled)) != nil {
 		return false
 	}
 	buf, _ := s.buffers.Get().([]byte)

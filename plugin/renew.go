@@ -3,6 +3,7 @@ package plugin
 import (
 	"math"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -70,7 +71,7 @@ func setCookie(name, token string) string {
 // whether there is TLS.
 func cookieLine(name, kind, value, maxAge string) string {
 	cookie := name + "=" + value + "; Path=/; Max-Age=" + maxAge + "; HttpOnly; SameSite=Lax"
-	if kind == secureCookie {
+	if strings.HasPrefix(kind, hostPrefix) {
 		cookie += "; Secure"
 	}
 	return cookie

@@ -46,9 +46,12 @@ type shared struct {
 	activity *activity
 	carrier  *http.Transport // to users' servers
 	buffers  *sync.Pool
+	stalled  time.Duration // stalledAfter; tests do not wait that long
+	sockets  chan *visit   // WebSockets after the handshake, see startSockets
 
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	handing sync.WaitGroup // startSockets, which ends last
 }
 
 // acquire returns the shared object of a configuration and starts it if it is the first use.
@@ -114,6 +117,8 @@ func newShared(set *settings) *shared {
 		tickets:  newCache(cacheSize),
 		reach:    newReach(set),
 		buffers:  newBuffers(),
+		stalled:  stalledAfter,
+		sockets:  make(chan *visit),
 	}
 	s.noting = set.logFields || set.statusPath != ""
 	s.counts = s.state.counts
@@ -131,7 +136,9 @@ func (s *shared) start() {
 	w := &watcher{gateway: s.gateway, state: s.state, live: s.live, fast: s.fast, log: s.log, prefix: s.set.prefix,
 		// A replica that says good-bye gets no more requests, not even over a connection that is open.
 		hubs: func() { s.control.transport.CloseIdleConnections() }}
-	s.background("clock", func() { s.fast.tick(ctx) })
+	s.handing.Add(1)
+	go startSockets(s)
+	s.startClock(ctx)
 	s.wg.Add(1)
 	go func() {
 		defer s.wg.Done()
@@ -176,6 +183,8 @@ func (s *shared) stop() {
 	s.state.holds.end()
 	s.cancel()
 	s.wg.Wait()
+	close(s.sockets) // nobody who has joined is left to send
+	s.handing.Wait()
 	s.gateway.close()
 	s.carrier.CloseIdleConnections()
 	s.control.transport.CloseIdleConnections()

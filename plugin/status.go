@@ -21,10 +21,11 @@ const (
 // Another spelling of their addresses, or another method, is a request like any other.
 func serveStatus(s *shared, w http.ResponseWriter, r *http.Request) bool {
 	base := s.set.statusPath
-	if base == "" || !strings.HasPrefix(r.URL.Path, base) || r.Method != http.MethodGet && r.Method != http.MethodHead {
+	path := r.URL.EscapedPath()
+	if base == "" || !strings.HasPrefix(path, base) || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false
 	}
-	switch r.URL.EscapedPath() {
+	switch path {
 	case base + "/ready":
 		noted(r, decidedEdge, "ready")
 		serveReady(s, w, r)
@@ -90,7 +91,7 @@ func serveMetrics(s *shared, w http.ResponseWriter, r *http.Request) {
 	if err := mayRead(s.set.statusTokenFile, r); err != nil {
 		s.log.printf("metrics", "refused a request for the metrics: %s", err.Error())
 		noted(r, decidedRefuse, "status_token")
-		answer(w, r, http.StatusNotFound, "not_found", "There is nothing at this address.")
+		answer(s, w, r, http.StatusNotFound, "not_found", "There is nothing at this address.")
 		return
 	}
 	noteSent(r, http.StatusOK)

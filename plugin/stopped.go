@@ -21,7 +21,7 @@ func serveStopped(s *shared, w http.ResponseWriter, r *http.Request, path string
 	dropOtherUpgrade(r)
 	if navigates(r) {
 		noted(r, decidedStopped, "page")
-		sendTo(w, r, hubOrigin(s)+withQuery("/hub"+path, withoutToken(r.URL.RawQuery)))
+		sendTo(w, r, hubOrigin(s)+withQuery(s.set.base.Path("/hub"+path), withoutToken(r.URL.RawQuery)))
 		return
 	}
 	if f.starting != nil {
@@ -51,6 +51,6 @@ func notRunning(s *shared, w http.ResponseWriter, r *http.Request, path string) 
 	if s.set.hosts != nil {
 		host = s.set.publicHost
 	}
-	answerJSON(w, s.set.stoppedStatus, problemBody(s.set.stoppedStatus, kind, "JupyterHub server no longer running at "+path+
-		". Restart the server at "+scheme+"://"+host+"/hub/spawn/"+user))
+	answerJSON(w, s.set.stoppedStatus, problemBody(s.set.stoppedStatus, kind, "JupyterHub server no longer running at "+s.set.base.Path(path)+
+		". Restart the server at "+scheme+"://"+host+s.set.base.Path("/hub/spawn/"+user)))
 }

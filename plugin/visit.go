@@ -27,18 +27,18 @@ const (
 // startVisit sends a person without a valid cookie to the hub. A state that the browser has already is used again, so that
 // several tabs may sign in at once.
 func startVisit(s *shared, w http.ResponseWriter, r *http.Request, host, next string) {
-	name := cookieName(s.set.publicScheme == "https")
+	name := cookieName(s.set, s.set.publicScheme == "https")
 	state := stateOf(r, name)
 	if state == "" {
 		random := make([]byte, stateLen/2)
 		if _, err := rand.Read(random); err != nil {
-			answer(w, r, http.StatusInternalServerError, "internal", "The edge has no random numbers.")
+			answer(s, w, r, http.StatusInternalServerError, "internal", "The edge has no random numbers.")
 			return
 		}
 		state = hex.EncodeToString(random)
 	}
 	w.Header().Add("Set-Cookie", cookieLine(name+stateCookie, name, state, stateLife))
-	sendTo(w, r, s.set.hosts.Origin()+"/hub/edge/visit?"+url.Values{"host": {host}, "next": {next}, "state": {state}}.Encode())
+	sendTo(w, r, s.set.hosts.Origin()+s.set.base.Path("/hub/edge/visit")+"?"+url.Values{"host": {host}, "next": {next}, "state": {state}}.Encode())
 }
 
 // stateOf is the state that the browser has, or "".
@@ -59,25 +59,29 @@ func isHex(text string, length int) bool {
 // wrong leads to the bare address.
 func endVisit(s *shared, w http.ResponseWriter, r *http.Request, host string) {
 	if r.URL.RawQuery == "" || r.Method != http.MethodGet {
-		answer(w, r, http.StatusBadRequest, "invalid", "Signing in on this host took too long, or the browser keeps no cookies. Please open the page again.")
+		answer(s, w, r, http.StatusBadRequest, "invalid", "Signing in on this host took too long, or the browser keeps no cookies. Please open the page again.")
 		return
 	}
-	name := cookieName(s.set.publicScheme == "https")
+	name := cookieName(s.set, s.set.publicScheme == "https")
 	query := r.URL.Query()
 	code, state := query.Get("code"), query.Get("state")
 	if !isHex(code, codeLen) || !isHex(state, stateLen) || stateOf(r, name) != state {
-		sendTo(w, r, visitPath)
+		sendTo(w, r, s.set.base.Path(visitPath))
 		return
 	}
 	token, next := s.control.redeem(code, host, state)
 	keys, keyGen := s.state.keyring()
 	claims := s.verdicts.check(token, keys, keyGen, time.Now().Unix())
 	if claims == nil || claims.Host != host {
-		sendTo(w, r, visitPath)
+		sendTo(w, r, s.set.base.Path(visitPath))
 		return
 	}
 	w.Header().Add("Set-Cookie", setCookie(name, token))
-	sendTo(w, r, ownPath(next))
+	next = ownPath(next)
+	if _, below := s.set.base.Cut(next); !below {
+		next = s.set.base.Path("/")
+	}
+	sendTo(w, r, next)
 }
 
 // ownPath is next if browsers read it as a path of the host that they are on, else "/".

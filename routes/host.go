@@ -17,6 +17,8 @@ type Hosts struct {
 	// Scheme and Hub are the hub's own origin: https and hub.example.org.
 	Scheme string
 	Hub    string
+	// Base is what the paths of the hub are below, on all of its hosts.
+	Base Base
 	// suffix is what follows the label of a user: the domain, and the port if it is not the scheme's own.
 	suffix string
 }
@@ -68,13 +70,13 @@ func (h *Hosts) IsUsers(host string) bool {
 	return strings.HasSuffix(host, h.suffix) && validLabel(host[:len(host)-len(h.suffix)])
 }
 
-// Address is the origin and path of what is at path on the one origin of the hub: on a user's host if the path is below
+// Address is the whole address of a path of the hub: on a user's host if the path is below
 // /user/NAME/, else on the hub's.
 func (h *Hosts) Address(path string) string {
 	if user := UserOf(path); user != "" {
-		return h.OriginOf(user) + path
+		return h.OriginOf(user) + h.Base.Path(path)
 	}
-	return h.Origin() + path
+	return h.Origin() + h.Base.Path(path)
 }
 
 // UserOf is the user whose servers are at an escaped path: alice for /user/alice/lab. It is empty for any other path, and

@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,6 +60,9 @@ func webSockets(ctx context.Context, w *world, r *report) error {
 	return nil
 }
 
+// idleFor is how long nothing passes over a socket until it counts as idle: an editor whose user is thinking.
+const idleFor = 10 * time.Second
+
 // idle measures what open sockets without traffic hold.
 func (s *side) idle(ctx context.Context, r *report) error {
 	n := s.w.opts.Count
@@ -72,6 +76,9 @@ func (s *side) idle(ctx context.Context, r *report) error {
 		return err
 	}
 	if err := s.open(ctx, n); err != nil {
+		return err
+	}
+	if err := pause(ctx, idleFor); err != nil {
 		return err
 	}
 	after, err := s.settled(ctx)

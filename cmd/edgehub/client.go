@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/edgehub/edgehub/routes"
 )
 
 // client speaks to a running hub for one of the operator's verbs. Its errors are one line that says what to do.
@@ -28,8 +30,12 @@ const callTime = 30 * time.Second
 
 func newClient(s settings) (*client, error) {
 	u, err := url.Parse(s.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
-		return nil, fmt.Errorf("%q is not the address of a hub. Write --url https://HOST with nothing behind it", s.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("%q is not the address of a hub. Write --url https://HOST, and the hub's base URL behind it if it has one", s.URL)
+	}
+	base, err := routes.ParseBase(u.EscapedPath())
+	if err != nil {
+		return nil, fmt.Errorf("%q is not the address of a hub: %s cannot be its base URL. Write --url https://HOST/BASE/", s.URL, u.EscapedPath())
 	}
 	if s.TokenFile == "" {
 		return nil, errors.New("no API token given. Name a file with one: --token-file FILE. The one of --bootstrap-token-file will do")
@@ -40,7 +46,7 @@ func newClient(s settings) (*client, error) {
 	}
 	// A redirect would take the token somewhere else.
 	direct := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &client{base: strings.TrimSuffix(s.URL, "/"), token: token, http: &http.Client{Timeout: callTime, CheckRedirect: direct}}, nil
+	return &client{base: u.Scheme + "://" + u.Host + strings.TrimSuffix(base.Path("/"), "/"), token: token, http: &http.Client{Timeout: callTime, CheckRedirect: direct}}, nil
 }
 
 // call makes one call of the API; path begins behind /hub/api. The body and the answer are JSON; either may be nil.

@@ -11,7 +11,7 @@ import (
 
 // frontConfig is the configuration of the front door.
 func (s *settings) frontConfig(etcd []string) *front.Config {
-	return &front.Config{Etcd: etcd, Prefix: s.Prefix, PublicURL: s.PublicURL, StoppedStatus: s.StoppedStatus,
+	return &front.Config{Etcd: etcd, Prefix: s.Prefix, PublicURL: s.PublicURL, BaseURL: s.BaseURL, StoppedStatus: s.StoppedStatus,
 		UserDomain: s.UserDomain, APIHosts: s.APIHosts, QueryTokens: s.QueryTokens,
 		ActivityInterval: s.ActivityInterval.String(),
 		LogFields:        s.AccessLog != "", StatusPath: s.StatusPath, StatusTokenFile: s.StatusTokenFile}

@@ -12,7 +12,7 @@ import (
 )
 
 func edgeCommand() *cobra.Command {
-	defaults := settings{Listen: "127.0.0.1:8000", Prefix: routes.DefaultPrefix, StoppedStatus: http.StatusFailedDependency,
+	defaults := settings{Listen: "127.0.0.1:8000", Prefix: routes.DefaultPrefix, BaseURL: "/", StoppedStatus: http.StatusFailedDependency,
 		ActivityInterval: time.Minute, LogLevel: "info"}
 	return command(&cobra.Command{
 		Use:   "edge",
@@ -20,7 +20,7 @@ func edgeCommand() *cobra.Command {
 		Long: `Run the front door that "edgehub up" has built in as a process of its own: the same code as the Traefik
 plugin, compiled. It reads routes, keys and revocations from etcd and finds the hubs there.`,
 		Example: "  edgehub edge --etcd http://127.0.0.1:2379 --listen 0.0.0.0:8000",
-	}, defaults, []string{"etcd", "prefix", "listen", "public-url", "user-domain", "api-hosts", "query-tokens", "stopped-status",
+	}, defaults, []string{"etcd", "prefix", "listen", "public-url", "base-url", "user-domain", "api-hosts", "query-tokens", "stopped-status",
 		"activity-interval", "access-log", "status-path", "status-token-file"}, func(cmd *cobra.Command, s settings) error {
 		log, err := s.logger(cmd.ErrOrStderr())
 		if err != nil {
@@ -31,6 +31,9 @@ plugin, compiled. It reads routes, keys and revocations from etcd and finds the 
 			return err
 		}
 		if err := controlplane.CheckPublicURL(s.PublicURL); err != nil {
+			return err
+		}
+		if err := s.normaliseBase(); err != nil {
 			return err
 		}
 		if err := controlplane.CheckUserDomain(s.PublicURL, s.UserDomain); err != nil {

@@ -17,7 +17,7 @@ import (
 )
 
 func hubCommand() *cobra.Command {
-	defaults := settings{Listen: "127.0.0.1:8081", Data: defaultData(), Prefix: routes.DefaultPrefix, RotateKeysEvery: keyAge, LogLevel: "info",
+	defaults := settings{Listen: "127.0.0.1:8081", Data: defaultData(), Prefix: routes.DefaultPrefix, BaseURL: "/", RotateKeysEvery: keyAge, LogLevel: "info",
 		ServiceCheckInterval: time.Minute}
 	return command(&cobra.Command{
 		Use:   "hub",
@@ -26,7 +26,7 @@ func hubCommand() *cobra.Command {
 users' servers. It keeps its state in etcd only. Several replicas may run at once; front doors
 (Traefik with the edgehub plugin, or "edgehub edge") find them in etcd.`,
 		Example: "  edgehub hub --etcd http://127.0.0.1:2379 --public-url https://hub.example.org --bootstrap-token-file token",
-	}, defaults, []string{"etcd", "prefix", "listen", "advertise-url", "public-url", "user-domain", "api-url", "data", "admin",
+	}, defaults, []string{"etcd", "prefix", "listen", "advertise-url", "public-url", "base-url", "user-domain", "api-url", "data", "admin",
 		"admin-password-file", "bootstrap-token-file", "cleanup-servers", "hold-start", "rotate-keys-every"}, runHub)
 }
 
@@ -41,6 +41,9 @@ func runHub(cmd *cobra.Command, s settings) error {
 		return err
 	}
 	if err := controlplane.CheckEtcd(s.Etcd); err != nil {
+		return err
+	}
+	if err := s.normaliseBase(); err != nil {
 		return err
 	}
 	if err := s.prepareData(); err != nil {
@@ -62,7 +65,7 @@ func runHub(cmd *cobra.Command, s settings) error {
 		opts.URL = "http://" + l.Addr().String()
 	}
 	if opts.PublicURL == "" && opts.APIURL == "" {
-		opts.APIURL = opts.URL + "/hub/api"
+		opts.APIURL = opts.URL + s.BaseURL + "hub/api"
 	}
 	cp, err := controlplane.New(opts)
 	if err != nil {
@@ -75,7 +78,7 @@ func runHub(cmd *cobra.Command, s settings) error {
 // controlPlane are the options that `up` and `hub` share.
 func (s *settings) controlPlane(log *slog.Logger) (controlplane.Options, error) {
 	opts := controlplane.Options{
-		Etcd: s.Etcd, Prefix: s.Prefix, PublicURL: s.PublicURL, UserDomain: s.UserDomain, APIURL: s.APIURL, CleanupServers: s.CleanupServers,
+		Etcd: s.Etcd, Prefix: s.Prefix, PublicURL: s.PublicURL, BaseURL: s.BaseURL, UserDomain: s.UserDomain, APIURL: s.APIURL, CleanupServers: s.CleanupServers,
 		HoldStart:    s.HoldStart,
 		StartTimeout: s.Spawner.StartTimeout, ReadyTimeout: s.Spawner.ReadyTimeout, Spawner: s.spawner(), Log: log, Version: version,
 		RotateKeysEvery: s.RotateKeysEvery,
@@ -104,6 +107,13 @@ func (s *settings) controlPlane(log *slog.Logger) (controlplane.Options, error) 
 		opts.BootstrapToken = token
 	}
 	return opts, nil
+}
+
+// normaliseBase gives BaseURL its one form, with slashes at both ends.
+func (s *settings) normaliseBase() error {
+	base, err := controlplane.ParseBase(s.BaseURL)
+	s.BaseURL = base.Path("/")
+	return err
 }
 
 // prepareData makes the data folder, which only our account can open, and checks that it can be written.

@@ -39,6 +39,8 @@ type settings struct {
 	PublicURL    string `yaml:"public_url"`
 	APIURL       string `yaml:"api_url"`
 	AdvertiseURL string `yaml:"advertise_url"`
+	// BaseURL is the path that the hub is below.
+	BaseURL string `yaml:"base_url"`
 	// UserDomain is the domain below which every user has a host. APIHosts are further hosts of the front door, for the hub's
 	// API only.
 	UserDomain string   `yaml:"user_domain"`
@@ -116,6 +118,8 @@ func (s *settings) flags(fs *pflag.FlagSet, names ...string) {
 			fs.StringVar(&s.Prefix, name, s.Prefix, "`PREFIX` of the hub's records in etcd, so that several hubs can share one")
 		case "public-url":
 			fs.StringVar(&s.PublicURL, name, s.PublicURL, "hub as browsers see it: `URL` https://HOST (default: the address listened on)")
+		case "base-url":
+			fs.StringVar(&s.BaseURL, name, s.BaseURL, "`PATH` that everything of the hub is below, so that several hubs can share a host, like /teaching/")
 		case "user-domain":
 			fs.StringVar(&s.UserDomain, name, s.UserDomain, "give every user a host below `DOMAIN`, alice.DOMAIN; needs --public-url")
 		case "api-hosts":

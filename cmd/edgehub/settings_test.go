@@ -124,7 +124,7 @@ func TestEverySettingIsDocumented(t *testing.T) {
 			}
 		})
 	}
-	for _, typ := range []reflect.Type{reflect.TypeFor[settings](), reflect.TypeFor[spawnerSettings]()} {
+	for _, typ := range []reflect.Type{reflect.TypeFor[settings](), reflect.TypeFor[spawnerSettings](), reflect.TypeFor[serviceSettings]()} {
 		for _, f := range reflect.VisibleFields(typ) {
 			key := f.Tag.Get("yaml")
 			if key != "" && key != "spawner" && !bytes.Contains(text, []byte("`"+key+"`")) && !bytes.Contains(text, []byte("\n  "+key+":")) {

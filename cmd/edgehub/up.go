@@ -30,7 +30,7 @@ import (
 const startTime = 60 * time.Second
 
 func upCommand() *cobra.Command {
-	defaults := settings{Listen: "127.0.0.1:8000", Data: defaultData(), Edge: "embedded", Prefix: routes.DefaultPrefix,
+	defaults := settings{Listen: "127.0.0.1:8000", Data: defaultData(), Edge: "embedded", Prefix: routes.DefaultPrefix, BaseURL: "/",
 		ActivityInterval: time.Minute, Admin: "admin", CleanupServers: true, StoppedStatus: http.StatusFailedDependency,
 		RotateKeysEvery: keyAge, LogLevel: "warn", ServiceCheckInterval: time.Minute}
 	return command(&cobra.Command{
@@ -41,7 +41,7 @@ are processes of this machine. Everything is stored below --data, and is there a
 
 On a new hub the administrator gets a generated password, which is printed and kept in --data.`,
 		Example: "  edgehub up\n  edgehub up --listen 0.0.0.0:8000 --data /var/lib/edgehub\n  edgehub up --edge=traefik",
-	}, defaults, []string{"listen", "data", "edge", "traefik", "public-url", "user-domain", "api-hosts", "query-tokens", "api-url",
+	}, defaults, []string{"listen", "data", "edge", "traefik", "public-url", "base-url", "user-domain", "api-hosts", "query-tokens", "api-url",
 		"activity-interval", "admin", "admin-password-file", "bootstrap-token-file", "cleanup-servers", "hold-start",
 		"rotate-keys-every", "stopped-status", "access-log", "status-path", "status-token-file"}, func(cmd *cobra.Command, s settings) error {
 		log, err := s.logger(cmd.ErrOrStderr())
@@ -194,6 +194,9 @@ func (u *up) findEdge(addr net.Addr) error {
 	if err := controlplane.CheckPublicURL(u.PublicURL); err != nil {
 		return err
 	}
+	if err := u.normaliseBase(); err != nil {
+		return err
+	}
 	if err := front.CheckStoppedStatus(u.StoppedStatus); err != nil {
 		return err
 	}
@@ -304,21 +307,21 @@ func (u *up) lock() (func(), error) {
 	return func() { _ = f.Close() }, nil
 }
 
-// localURL is the front door as this machine reaches it.
+// localURL is the hub as this machine reaches it through the front door, with its base.
 func (u *up) localURL(addr net.Addr) string {
 	host, port, err := net.SplitHostPort(addr.String())
 	if err != nil {
-		return "http://" + addr.String() + "/"
+		return "http://" + addr.String() + u.BaseURL
 	}
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return "http://" + net.JoinHostPort(host, port) + "/"
+	return "http://" + net.JoinHostPort(host, port) + u.BaseURL
 }
 
 func (u *up) publicURL(addr net.Addr) string {
 	if u.PublicURL != "" {
-		return strings.TrimSuffix(u.PublicURL, "/") + "/"
+		return strings.TrimSuffix(u.PublicURL, "/") + u.BaseURL
 	}
 	return u.localURL(addr)
 }

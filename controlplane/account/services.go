@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -170,14 +171,14 @@ func complete(s *hub.Service) {
 	if s.ClientID == "" {
 		s.ClientID = hub.ServiceClientID + s.Name
 	}
-	if s.RedirectURI == "" && s.URL != "" {
-		s.RedirectURI = s.Prefix() + "oauth_callback"
-	}
 }
 
 // checkService refuses a service that cannot work. Errors are Invalid or Conflict and say what to do.
 func (a *Accounts) checkService(ctx context.Context, s *hub.Service) error {
 	if err := CheckService(s); err != nil {
+		return err
+	}
+	if err := a.ownClient(ctx, s); err != nil {
 		return err
 	}
 	_, err := a.byHand.Get(ctx, store.ID(s.Prefix()))
@@ -189,6 +190,21 @@ func (a *Accounts) checkService(ctx context.Context, s *hub.Service) error {
 		return nil
 	}
 	return err
+}
+
+// ownClient refuses a service that would be the OAuth client of another one.
+func (a *Accounts) ownClient(ctx context.Context, s *hub.Service) error {
+	all, err := a.Services(ctx)
+	if err != nil {
+		return err
+	}
+	id := cmp.Or(s.ClientID, hub.ServiceClientID+s.Name)
+	for i := range all {
+		if all[i].Name != s.Name && cmp.Or(all[i].ClientID, hub.ServiceClientID+all[i].Name) == id {
+			return hub.Errorf(hub.Conflict, "The oauth_client_id %s is that of the service %s. Choose another one.", id, all[i].Name)
+		}
+	}
+	return nil
 }
 
 // CheckService refuses a description that cannot work, whatever else there is. Errors are Invalid and say what to do.

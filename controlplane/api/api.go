@@ -28,6 +28,8 @@ type Options struct {
 	Servers  *spawn.Manager
 	XSRF     web.XSRF
 	Log      *slog.Logger
+	// Base is what the hub is below. The handler is mounted with web.Below.
+	Base routes.Base
 	// Hosts are the hub's hosts if every user has one, else nil.
 	Hosts *routes.Hosts
 }
@@ -74,6 +76,8 @@ func (a *API) table() []route {
 		{"GET /hub/api", only(public), a.version},
 		{"GET /hub/api/{$}", only(public), a.version},
 		{"GET /hub/api/health", only(public), a.health},
+		{"GET /hub/api/openapi.json", only(public), a.openapi},
+		{"GET /hub/api/docs", only(public), a.docs},
 		{"GET /hub/api/info", only("read:hub"), a.info},
 		{"GET /hub/api/user", only(public), a.whoami},
 

@@ -82,7 +82,7 @@ func (a *API) redeem(w http.ResponseWriter, r *http.Request, _ *account.Caller) 
 	if err != nil {
 		return err
 	}
-	return a.writeEdgeToken(w, r, c, edgeReply{Host: v.Host, Next: v.Next})
+	return a.writeEdgeToken(w, r, c, edgeReply{Host: v.Host, Next: a.Base.Path(v.Next)})
 }
 
 // edgeReply is what an edge gets.

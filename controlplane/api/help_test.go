@@ -60,7 +60,7 @@ func newHub(t *testing.T, change ...func(*Options)) *testHub {
 		f(&h.opts)
 	}
 	h.work(st, log)
-	srv := httptest.NewServer(web.WithRequestID(log, web.StrictPath(New(h.opts))))
+	srv := httptest.NewServer(web.WithRequestID(log, web.StrictPath(web.Below(h.opts.Base, New(h.opts)))))
 	t.Cleanup(srv.Close)
 	h.url = srv.URL
 	return h
@@ -166,6 +166,7 @@ func (h *testHub) do(method, path, body string, changes ...with) answer {
 	if err != nil {
 		h.t.Fatalf("%s %s: %v", method, path, err)
 	}
+	h.wantDescribed(r, resp.StatusCode, resp.Header, string(data))
 	return answer{t: h.t, what: method + " " + path, status: resp.StatusCode, header: resp.Header, body: string(data)}
 }
 

@@ -37,7 +37,7 @@ func TestPublicRoutes(t *testing.T) {
 			got = append(got, rt.pattern)
 		}
 	}
-	want := []string{"GET /hub/api", "GET /hub/api/{$}", "GET /hub/api/health", "GET /hub/api/user",
+	want := []string{"GET /hub/api", "GET /hub/api/{$}", "GET /hub/api/health", "GET /hub/api/openapi.json", "GET /hub/api/docs", "GET /hub/api/user",
 		"POST /hub/api/edge/exchange", "POST /hub/api/edge/renew", "POST /hub/api/edge/redeem", "POST /hub/api/edge/activity"}
 	if !slices.Equal(got, want) {
 		t.Errorf("public routes are %q, want %q", got, want)

@@ -92,7 +92,7 @@ func (a *API) url(s *hub.Server) string {
 	if a.Hosts != nil {
 		return a.Hosts.Address(prefix)
 	}
-	return prefix
+	return a.Base.Path(prefix)
 }
 
 // serverModel is a server in JupyterHub's form. state is shown only to holders of admin:server_state.
@@ -104,7 +104,7 @@ func (a *API) serverModel(s *hub.Server, withState bool) map[string]any {
 	m := map[string]any{
 		"name": s.Name, "display_name": s.Name, "full_name": s.FullName(), "last_activity": timestamp(s.LastActivity), "started": timestamp(s.Started),
 		"pending": pending(s), "ready": s.State == hub.Running, "stopped": !s.Active(), "url": a.url(s), "user_options": options,
-		"progress_url": spawn.ProgressURL(s), "full_url": nil, "full_progress_url": nil, "state": nil,
+		"progress_url": a.Base.Path(spawn.ProgressURL(s)), "full_url": nil, "full_progress_url": nil, "state": nil,
 	}
 	if a.Hosts != nil {
 		m["full_url"], m["full_progress_url"] = a.url(s), a.Hosts.Address(spawn.ProgressURL(s))

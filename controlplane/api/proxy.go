@@ -34,7 +34,7 @@ func (a *API) proxyTable(w http.ResponseWriter, r *http.Request, _ *account.Call
 	}
 	items := map[string]any{}
 	for _, rec := range records {
-		items[rec.Value.Prefix] = proxyEntry(rec.Value, used)
+		items[a.Base.Path(rec.Value.Prefix)] = a.proxyEntry(rec.Value, used)
 	}
 	if !paged {
 		return web.JSON(w, http.StatusOK, items)
@@ -52,12 +52,12 @@ func (a *API) lastUses(r *http.Request) (map[string]any, error) {
 	return used, err
 }
 
-func proxyEntry(r routes.Route, used map[string]any) map[string]any {
+func (a *API) proxyEntry(r routes.Route, used map[string]any) map[string]any {
 	data := map[string]any{"extra": true, "last_activity": nil}
 	if r.OwnerID != "" {
 		data = map[string]any{"user": r.Owner, "server_name": r.Server, "last_activity": used[r.Owner+"/"+r.Server]}
 	}
-	return map[string]any{"routespec": r.Prefix, "target": r.Target, "data": data}
+	return map[string]any{"routespec": a.Base.Path(r.Prefix), "target": r.Target, "data": data}
 }
 
 // syncProxy is JupyterHub's way to make a proxy look at the hub's routes again. Edges always do.

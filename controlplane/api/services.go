@@ -18,7 +18,7 @@ func (a *API) listServices(w http.ResponseWriter, r *http.Request, c *account.Ca
 	models := map[string]any{}
 	for i := range all {
 		if c.Scopes.Allows("list:services", access.Resource{Service: all[i].Name}) {
-			models[all[i].Name] = serviceModel(&all[i], c.Scopes)
+			models[all[i].Name] = a.serviceModel(&all[i], c.Scopes)
 		}
 	}
 	return web.JSON(w, http.StatusOK, models)
@@ -29,7 +29,7 @@ func (a *API) getService(w http.ResponseWriter, r *http.Request, c *account.Call
 	if err != nil {
 		return err
 	}
-	return web.JSON(w, http.StatusOK, serviceModel(&s, c.Scopes))
+	return web.JSON(w, http.StatusOK, a.serviceModel(&s, c.Scopes))
 }
 
 // serviceBody is a service as a client describes it. The last four belong to managed services: a client may send what
@@ -77,10 +77,13 @@ func (a *API) createService(w http.ResponseWriter, r *http.Request, c *account.C
 			return hub.Errorf(hub.Invalid, "The api_token must have %d to %d letters, digits and signs, without spaces.", minSecret, maxSecret)
 		}
 	}
+	if s.RedirectURI == "" && s.URL != "" {
+		s.RedirectURI = a.Base.Path(s.DefaultRedirect())
+	}
 	if s, err = a.Accounts.CreateService(r.Context(), s, body.APIToken); err != nil {
 		return err
 	}
-	m := serviceModel(&s, c.Scopes)
+	m := a.serviceModel(&s, c.Scopes)
 	if s.Protect {
 		m["secret"] = s.Secret // that its identity headers are signed with; not shown again
 	}
@@ -147,7 +150,7 @@ func (a *API) deleteService(w http.ResponseWriter, r *http.Request, _ *account.C
 }
 
 // serviceModel is a service as the holder of scopes may see it.
-func serviceModel(s *hub.Service, scopes access.Set) map[string]any {
+func (a *API) serviceModel(s *hub.Service, scopes access.Set) map[string]any {
 	res := access.Resource{Service: s.Name}
 	m := map[string]any{"kind": "service", "name": s.Name, "admin": s.Admin}
 	if scopes.Allows("read:roles:services", res) {
@@ -161,7 +164,7 @@ func serviceModel(s *hub.Service, scopes access.Set) map[string]any {
 		m["info"] = map[string]any{}
 	}
 	if s.URL != "" {
-		m["prefix"] = s.Prefix()
+		m["prefix"] = a.Base.Path(s.Prefix())
 	}
 	if s.Run != nil {
 		m["pid"], m["started"], m["failure"] = s.Run.PID, timestamp(s.Run.Started), s.Run.Failure

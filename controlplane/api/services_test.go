@@ -91,6 +91,7 @@ func TestBadServices(t *testing.T) {
 			t.Errorf("%s %s: %s, want %q", c.name, c.body, a.body, c.says)
 		}
 	}
+	h.do("POST", "/hub/api/services/a", `{"oauth_client_id":"service-there"}`, as(root)).want(http.StatusConflict)
 	h.do("POST", "/hub/api/services/hand", `{"url":"http://127.0.0.1:9001"}`, as(root)).want(http.StatusConflict)
 	h.do("PUT", "/hub/api/routes/services/there/", `{"target":"http://127.0.0.1:9000"}`, as(root)).want(http.StatusConflict)
 	h.do("PUT", "/hub/api/routes/services/other/", `{"target":"http://127.0.0.1:9000"}`, as(root)).want(http.StatusCreated)

@@ -259,8 +259,9 @@ func TestEveryEndpoint(t *testing.T) {
 		}
 		seen[routeOf(h, method, path)] = true
 	}
+	document := map[string]bool{"GET /hub/api/openapi.json": true, "GET /hub/api/docs": true} // see openapi_test.go
 	for _, rt := range (&API{Options: h.opts}).table() {
-		if !seen[rt.pattern] && !strings.Contains(rt.pattern, "/tokens") {
+		if !seen[rt.pattern] && !strings.Contains(rt.pattern, "/tokens") && !document[rt.pattern] {
 			t.Errorf("the story has no request for %s", rt.pattern)
 		}
 	}

@@ -130,7 +130,7 @@ func pageInfo(r *http.Request, offset, limit, total int) map[string]any {
 	if web.Secure(r) {
 		scheme = "https"
 	}
-	info["next"] = map[string]any{"offset": offset + limit, "limit": limit, "url": fmt.Sprintf("%s://%s%s?%s", scheme, r.Host, r.URL.Path, q.Encode())}
+	info["next"] = map[string]any{"offset": offset + limit, "limit": limit, "url": fmt.Sprintf("%s://%s%s?%s", scheme, r.Host, web.Base(r).Path(r.URL.Path), q.Encode())}
 	return info
 }
 

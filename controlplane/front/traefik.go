@@ -152,6 +152,9 @@ func (t *Traefik) settings() section {
 	if t.Plugin.PublicURL != "" {
 		s["publicURL"] = t.Plugin.PublicURL
 	}
+	if b := t.Plugin.BaseURL; b != "" && b != "/" {
+		s["baseURL"] = t.Plugin.BaseURL
+	}
 	if t.Plugin.UserDomain != "" {
 		s["userDomain"] = t.Plugin.UserDomain
 	}

@@ -34,7 +34,7 @@ func TestLayers(t *testing.T) {
 	for pkg, allowed := range map[string][]string{
 		"controlplane/store":   {"controlplane/hub", "routes"},
 		"controlplane/etcd":    {"controlplane/hub"},
-		"controlplane/web":     {"controlplane/hub"},
+		"controlplane/web":     {"controlplane/hub", "routes"},
 		"controlplane/token":   {"controlplane/hub", "routes", "controlplane/store"},
 		"controlplane/account": {"controlplane/hub", "routes", "controlplane/store", "controlplane/token", "controlplane/access"},
 	} {

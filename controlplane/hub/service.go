@@ -58,8 +58,11 @@ type ServiceRun struct {
 // Managed reports whether the hub runs the service's process.
 func (s *Service) Managed() bool { return len(s.Command) > 0 }
 
-// Prefix is the part of the site that belongs to the service, whether or not it has a URL.
+// Prefix is the part of the site that belongs to the service, below the hub's base, whether or not it has a URL.
 func (s *Service) Prefix() string { return "/services/" + s.Name + "/" }
+
+// DefaultRedirect is the redirect URI of its OAuth client, below the hub's base, unless it has another one.
+func (s *Service) DefaultRedirect() string { return s.Prefix() + "oauth_callback" }
 
 // ParseServiceName checks the name of a service: 1 to 64 of a-z, 0-9, "." , "_" and "-", first and last a letter or digit.
 func ParseServiceName(s string) (string, error) {

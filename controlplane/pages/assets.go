@@ -12,6 +12,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/edgehub/edgehub/routes"
 )
 
 // Where Static is mounted: the pages' own assets, and the logo that pages of single-user servers show, as JupyterHub's do.
@@ -63,12 +65,12 @@ func loadAssets() (map[string]asset, error) {
 }
 
 // staticURL is what {{static "hub.css"}} gives: the asset's URL with its hash, so that it may be cached for ever.
-func staticURL(assets map[string]asset, name string) (string, error) {
+func staticURL(base routes.Base, assets map[string]asset, name string) (string, error) {
 	a, ok := assets[name]
 	if !ok {
 		return "", fmt.Errorf("no embedded asset %q", name)
 	}
-	return staticPrefix + url.PathEscape(name) + "?v=" + a.hash, nil
+	return base.Path(staticPrefix) + url.PathEscape(name) + "?v=" + a.hash, nil
 }
 
 // Static serves the embedded assets below /hub/static/, and /hub/logo, and needs no session. With the right ?v= an answer may be cached

@@ -13,7 +13,7 @@ import (
 // loginForm shows the sign-in form. Who is signed in gets a fresh edge token and goes on: this is where edges send browsers
 // whose edge token has run out.
 func (p *Pages) loginForm(w http.ResponseWriter, r *http.Request) error {
-	next := web.SafeNext(r.URL.Query().Get("next"))
+	next := web.Next(r)
 	c, err := p.caller(r)
 	if err != nil {
 		return err
@@ -27,7 +27,7 @@ func (p *Pages) loginForm(w http.ResponseWriter, r *http.Request) error {
 // login checks name and password, and starts a new session. Wrong ones and a stale form are 403, as in JupyterHub.
 func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 	r.Body = http.MaxBytesReader(w, r.Body, web.MaxBody)
-	next := web.SafeNext(r.URL.Query().Get("next"))
+	next := web.Next(r)
 	view := LoginView{Next: next, Username: strings.TrimSpace(r.PostFormValue("username"))}
 	old, err := p.caller(r)
 	if err != nil {
@@ -137,7 +137,5 @@ func (p *Pages) forget(w http.ResponseWriter, r *http.Request) {
 			web.SetCookie(w, r, name, "", -1)
 		}
 	}
-	if len(r.CookiesNamed("_xsrf")) > 0 {
-		http.SetCookie(w, &http.Cookie{Name: "_xsrf", Path: "/hub/", MaxAge: -1, Secure: web.Secure(r), SameSite: http.SameSiteLaxMode})
-	}
+	p.XSRF.Forget(w, r)
 }

@@ -28,6 +28,8 @@ type Options struct {
 	Version string
 	// Hosts are the hub's hosts if every user has one, else nil.
 	Hosts *routes.Hosts
+	// Base is what the hub is below. The handlers are mounted with web.Below.
+	Base routes.Base
 }
 
 // Pages are the handlers of the hub's pages.
@@ -39,7 +41,7 @@ type Pages struct {
 // New returns the handler of everything that is not the API: the pages below /hub, and what edges pass on because no route
 // has it.
 func New(opts Options) (http.Handler, error) {
-	renderer, err := NewRenderer(opts.Hosts)
+	renderer, err := NewRenderer(opts.Base, opts.Hosts)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +164,12 @@ func toLogin(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		next = "/hub/home"
 	}
-	return redirect(w, withNext("/hub/login", next))
+	return redirect(w, withNext(r, "/hub/login", next))
+}
+
+// withNext is a path of the hub that leads to next afterwards.
+func withNext(r *http.Request, path, next string) string {
+	return web.WithNext(web.Base(r), path, next)
 }
 
 func redirect(w http.ResponseWriter, to string) error {
@@ -263,7 +270,8 @@ func serverNotRunning(w http.ResponseWriter, r *http.Request, path string) error
 		scheme = "https"
 	}
 	web.JSONError(w, r, http.StatusFailedDependency, &web.StatusError{Code: http.StatusFailedDependency,
-		Message: "JupyterHub server no longer running at " + path + ". Restart the server at " + scheme + "://" + r.Host + "/hub/spawn/" + user})
+		Message: "JupyterHub server no longer running at " + web.Base(r).Path(path) + ". Restart the server at " + scheme + "://" + r.Host +
+			web.Base(r).Path("/hub/spawn/"+user)})
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/edgehub/edgehub/controlplane/web"
 	"github.com/edgehub/edgehub/routes"
 )
 
@@ -42,14 +43,18 @@ type Renderer struct {
 	csp   string
 }
 
-// NewRenderer parses the embedded templates. hosts is nil if users have none.
-func NewRenderer(hosts *routes.Hosts) (*Renderer, error) {
+// NewRenderer parses the embedded templates for a hub below base. hosts is nil if users have none.
+func NewRenderer(base routes.Base, hosts *routes.Hosts) (*Renderer, error) {
 	assets, err := loadAssets()
 	if err != nil {
 		return nil, err
 	}
 	layout, err := template.New("layout").
-		Funcs(template.FuncMap{"static": func(name string) (string, error) { return staticURL(assets, name) }}).
+		Funcs(template.FuncMap{
+			"base":   func() routes.Base { return base },
+			"link":   linker(base),
+			"static": func(name string) (string, error) { return staticURL(base, assets, name) },
+		}).
 		ParseFS(templateFiles, "templates/base.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse the page layout: %w", err)
@@ -70,6 +75,17 @@ func NewRenderer(hosts *routes.Hosts) (*Renderer, error) {
 		csp += " " + hosts.UsersPattern()
 	}
 	return &Renderer{pages: pages, csp: csp}, nil
+}
+
+// linker makes the function of templates through which every link goes: {{link "/hub/home"}} is where browsers find a path of
+// the hub, and {{link "/hub/login" .Next}} leads to another one afterwards, unless that is empty.
+func linker(base routes.Base) func(path string, next ...string) string {
+	return func(path string, next ...string) string {
+		if len(next) > 0 {
+			path = web.WithNext(base, path, next[0])
+		}
+		return base.Path(path)
+	}
 }
 
 // Render answers with a page. v is the page's view. After an error nothing has been written, so the caller can still

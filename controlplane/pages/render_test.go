@@ -68,7 +68,7 @@ func samples() []sample {
 
 func newRenderer(t testing.TB) *Renderer {
 	t.Helper()
-	r, err := NewRenderer(nil)
+	r, err := NewRenderer("", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,16 +309,19 @@ func TestHomeShowsTheControlsOfTheState(t *testing.T) {
 func TestURLsOfAServer(t *testing.T) {
 	t.Parallel()
 	s := ServerRef{Owner: "a b/ü@x", ServerName: "lab"}
+	link, below := linker("/"), linker("/teaching/")
 	tests := map[string]string{
-		s.SpawnURL(""):                       "/hub/spawn/a%20b%2F%C3%BC@x/lab",
-		s.SpawnURL("/user/a/?b=c&d=#e"):      "/hub/spawn/a%20b%2F%C3%BC@x/lab?next=%2Fuser%2Fa%2F%3Fb%3Dc%26d%3D%23e",
-		s.StopURL():                          "/hub/stop/a%20b%2F%C3%BC@x/lab",
-		ServerRef{Owner: "al"}.PendingURL():  "/hub/spawn-pending/al",
-		LoginView{}.Action():                 "/hub/login",
-		LoginView{Next: "/hub/"}.Action():    "/hub/login?next=%2Fhub%2F",
-		ErrorView{Next: "/hub/"}.LoginURL():  "/hub/login?next=%2Fhub%2F",
-		ServerRef{Owner: "al"}.Subject("al"): "Your server",
-		s.Subject("al"):                      "a b/ü@x’s server “lab”",
+		s.SpawnURL():                            "/hub/spawn/a%20b%2F%C3%BC@x/lab",
+		link(s.SpawnURL(), "/user/a/?b=c&d=#e"): "/hub/spawn/a%20b%2F%C3%BC@x/lab?next=%2Fuser%2Fa%2F%3Fb%3Dc%26d%3D%23e",
+		s.StopURL():                             "/hub/stop/a%20b%2F%C3%BC@x/lab",
+		ServerRef{Owner: "al"}.PendingURL():     "/hub/spawn-pending/al",
+		link("/hub/login", ""):                  "/hub/login",
+		link("/hub/login", "/hub/"):             "/hub/login?next=%2Fhub%2F",
+		below("/hub/login"):                     "/teaching/hub/login",
+		below("/hub/login", "/hub/"):            "/teaching/hub/login?next=%2Fteaching%2Fhub%2F",
+		below("https://al.test/teaching/user/"): "https://al.test/teaching/user/",
+		ServerRef{Owner: "al"}.Subject("al"):    "Your server",
+		s.Subject("al"):                         "a b/ü@x’s server “lab”",
 	}
 	for got, want := range tests {
 		if got != want {
@@ -328,8 +331,8 @@ func TestURLsOfAServer(t *testing.T) {
 	// The template must not escape what is escaped.
 	doc := render(t, newRenderer(t), NotRunningPage, NotRunningView{ServerRef: s, Next: "/a?b", CanStart: true})
 	for _, form := range elements(doc, "form") {
-		if action, _ := attr(form, "action"); action != s.SpawnURL("/a?b") {
-			t.Errorf("form action %s, want %s", action, s.SpawnURL("/a?b"))
+		if action, _ := attr(form, "action"); action != link(s.SpawnURL(), "/a?b") {
+			t.Errorf("form action %s, want %s", action, link(s.SpawnURL(), "/a?b"))
 		}
 	}
 }
@@ -569,6 +572,28 @@ func checkData(t *testing.T, doc *html.Node) {
 	}
 }
 
+// TestEveryLinkHasTheBase looks at all pages of a hub below a base: a link that a template writes out is found here.
+func TestEveryLinkHasTheBase(t *testing.T) {
+	t.Parallel()
+	r, err := NewRenderer("/teaching/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range samples() {
+		for _, n := range elements(render(t, r, s.page, s.view)) {
+			for _, a := range n.Attr {
+				if strings.HasPrefix(a.Val, "/") && (!strings.HasPrefix(a.Val, "/teaching/") || strings.HasPrefix(a.Val, "/teaching/teaching/")) ||
+					strings.Contains(a.Val, "next=") && !strings.Contains(a.Val, "next=%2Fteaching%2F") {
+					t.Errorf("%s: <%s %s=%q>", s.name, n.Data, a.Key, a.Val)
+				}
+			}
+			if id, _ := attr(n, "id"); id == "jhdata-json" && (!strings.Contains(text(n), `"base_url":"/teaching/hub/"`) || !strings.Contains(text(n), `"prefix":"/teaching/"`)) {
+				t.Errorf("%s: jhdata is %s", s.name, text(n))
+			}
+		}
+	}
+}
+
 func TestJHData(t *testing.T) {
 	t.Parallel()
 	name, token := `a"</script><!--`, "x&y"
@@ -598,7 +623,7 @@ func TestStatic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	current, err := staticURL(assets, "hub.css")
+	current, err := staticURL("/", assets, "hub.css")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func (p *Pages) spawnForm(v visit) error {
 		return redirect(v.w, p.destination(v.r, &s))
 	}
 	if s.Active() {
-		return redirect(v.w, withNext(ref(&s).PendingURL(), next(v.r)))
+		return redirect(v.w, withNext(v.r, ref(&s).PendingURL(), web.Next(v.r)))
 	}
 	return p.offer(v, http.StatusOK, &s)
 }
@@ -56,7 +56,7 @@ func (p *Pages) spawn(v visit) error {
 	if s.State == hub.Running {
 		return redirect(v.w, p.destination(v.r, &s))
 	}
-	return redirect(v.w, withNext(ref(&s).PendingURL(), next(v.r)))
+	return redirect(v.w, withNext(v.r, ref(&s).PendingURL(), web.Next(v.r)))
 }
 
 // stop stops a server and leads home, where its end can be watched.
@@ -90,7 +90,7 @@ func (p *Pages) pending(v visit) error {
 		}
 		return p.offer(v, status, &s)
 	}
-	view := PendingView{Page: p.page(v.w, v.r, v.Caller), ServerRef: ref(&s), Next: next(v.r),
+	view := PendingView{Page: p.page(v.w, v.r, v.Caller), ServerRef: ref(&s), Next: web.Next(v.r),
 		ServerURL: p.address(routes.UserPrefix(string(s.User), string(s.Name))), ProgressURL: spawn.ProgressURL(&s)}
 	for _, e := range s.Events {
 		view.Events = append(view.Events, EventView{Progress: e.Progress, Message: e.Message})
@@ -101,7 +101,7 @@ func (p *Pages) pending(v visit) error {
 // offer shows that a server is not running, with a button to start it for those who may.
 func (p *Pages) offer(v visit, status int, s *hub.Server) error {
 	return p.render.Render(v.w, status, NotRunningPage, NotRunningView{
-		Page: p.page(v.w, v.r, v.Caller), ServerRef: ref(s), Next: next(v.r), Failure: s.Failure,
+		Page: p.page(v.w, v.r, v.Caller), ServerRef: ref(s), Next: web.Next(v.r), Failure: s.Failure,
 		CanStart: v.Scopes.Allows("start:servers", resource(hub.User{Name: s.User}, s.Name)),
 	})
 }
@@ -110,11 +110,9 @@ func ref(s *hub.Server) ServerRef {
 	return ServerRef{Owner: string(s.User), ServerName: string(s.Name)}
 }
 
-func next(r *http.Request) string { return web.SafeNext(r.URL.Query().Get("next")) }
-
 // destination is where a visitor of a running server goes.
 func (p *Pages) destination(r *http.Request, s *hub.Server) string {
-	if n := next(r); n != "" {
+	if n := web.Next(r); n != "" {
 		return p.address(n)
 	}
 	return p.address(routes.UserPrefix(string(s.User), string(s.Name)))
@@ -127,7 +125,7 @@ func (p *Pages) userRedirect(v visit) error {
 	if v.r.URL.RawQuery != "" {
 		to += "?" + v.r.URL.RawQuery
 	}
-	return redirect(v.w, withNext("/hub/spawn/"+routes.EscapeSegment(string(v.User.Name)), to))
+	return redirect(v.w, withNext(v.r, "/hub/spawn/"+routes.EscapeSegment(string(v.User.Name)), to))
 }
 
 // maxRedirects is JupyterHub's user_redirect_limit: how often a running server's page may come back here.
@@ -159,7 +157,7 @@ func (p *Pages) notRunning(w http.ResponseWriter, r *http.Request) error {
 		return serverNotRunning(w, r, page)
 	}
 	if s.Active() {
-		w.Header().Set("Location", withNext(ref(s).PendingURL(), page))
+		w.Header().Set("Location", withNext(r, ref(s).PendingURL(), page))
 		w.WriteHeader(http.StatusSeeOther)
 		return nil
 	}

@@ -2,20 +2,17 @@ package pages
 
 import (
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/routes"
 )
 
-// The hub's own place, in front of the pages and beside them the API.
-const (
-	baseURL   = "/"
-	hubPrefix = "/hub/"
-)
+// hubPrefix is the hub's own place, in front of the pages and beside them the API.
+const hubPrefix = "/hub/"
 
-// Page is what every page shows and every view embeds.
+// Page is what every page shows and every view embeds. Paths in views are those of a hub at "/"; templates put them through
+// "link", which knows the base.
 type Page struct {
 	// Title replaces the page's own in the browser's tab; usually empty.
 	Title string
@@ -31,10 +28,10 @@ type Page struct {
 }
 
 // JHData is window.jhdata, by JupyterHub's names.
-func (p Page) JHData() map[string]any {
+func (p Page) JHData(base routes.Base) map[string]any {
 	return map[string]any{
-		"base_url":     hubPrefix,
-		"prefix":       baseURL,
+		"base_url":     base.Path(hubPrefix),
+		"prefix":       base.Path("/"),
 		"user":         p.User,
 		"admin_access": p.Admin,
 		"options_form": false,
@@ -70,22 +67,14 @@ func (s ServerRef) path(action string) string {
 	return p
 }
 
-// withNext adds ?next= unless next is empty.
-func withNext(path, next string) string {
-	if next == "" {
-		return path
-	}
-	return path + "?" + url.Values{"next": {next}}.Encode()
-}
-
 // StopURL takes the POST that stops the server.
 func (s ServerRef) StopURL() string { return s.path("stop") }
 
 // PendingURL is the server's progress page.
 func (s ServerRef) PendingURL() string { return s.path("spawn-pending") }
 
-// SpawnURL takes the POST that starts the server and then goes to next, or to the server if next is empty.
-func (s ServerRef) SpawnURL(next string) string { return withNext(s.path("spawn"), next) }
+// SpawnURL takes the POST that starts the server and then goes to ?next=, or to the server without it.
+func (s ServerRef) SpawnURL() string { return s.path("spawn") }
 
 // LoginView is the sign-in form.
 type LoginView struct {
@@ -97,9 +86,6 @@ type LoginView struct {
 	// Error says why the last try failed.
 	Error string
 }
-
-// Action takes the POST of the form.
-func (v LoginView) Action() string { return withNext(hubPrefix+"login", v.Next) }
 
 // LogoutView asks whether to sign out, for those who GET /hub/logout: a GET changes nothing (threat T55).
 type LogoutView struct{ Page }
@@ -242,6 +228,3 @@ func (v ErrorView) Heading() string {
 	}
 	return http.StatusText(v.Status)
 }
-
-// LoginURL leads to the sign-in form and back.
-func (v ErrorView) LoginURL() string { return withNext(hubPrefix+"login", v.Next) }

@@ -9,7 +9,8 @@ import (
 	"github.com/edgehub/edgehub/routes"
 )
 
-// address is where browsers find a path: on a user's host if it is below /user/NAME/ and users have hosts.
+// address is where browsers find a path of the hub: on a user's host if it is below /user/NAME/ and users have hosts. What is
+// no whole address gets the base when it leaves, as a Location or a link.
 func (p *Pages) address(path string) string {
 	if p.Hosts == nil || routes.UserOf(path) == "" {
 		return path
@@ -26,9 +27,9 @@ func (p *Pages) edgeVisit(v visit) error {
 	if p.Hosts == nil || !p.Hosts.IsUsers(host) || len(state) != 32 || strings.Trim(state, "0123456789abcdef") != "" {
 		return hub.Errorf(hub.NotFound, "There is no such page.")
 	}
-	code, err := p.Tokens.StartVisit(v.r.Context(), *v.Session, host, state, web.SafeNext(q.Get("next")))
+	code, err := p.Tokens.StartVisit(v.r.Context(), *v.Session, host, state, web.Next(v.r))
 	if err != nil {
 		return err
 	}
-	return redirect(v.w, p.Hosts.Scheme+"://"+host+"/.edgehub/visit?"+url.Values{"code": {code}, "state": {state}}.Encode())
+	return redirect(v.w, p.Hosts.Scheme+"://"+host+p.Base.Path("/.edgehub/visit")+"?"+url.Values{"code": {code}, "state": {state}}.Encode())
 }

@@ -19,8 +19,8 @@ func (p *process) environment(s *hub.Service, token string) map[string]string {
 		"JUPYTERHUB_API_TOKEN":                   token,
 		"JPY_API_TOKEN":                          token,
 		"JUPYTERHUB_API_URL":                     o.APIURL,
-		"JUPYTERHUB_BASE_URL":                    "/",
-		"JUPYTERHUB_SERVICE_PREFIX":              s.Prefix(),
+		"JUPYTERHUB_BASE_URL":                    o.Base.Path("/"),
+		"JUPYTERHUB_SERVICE_PREFIX":              o.Base.Path(s.Prefix()),
 		"JUPYTERHUB_SERVICE_URL":                 s.URL,
 		"JUPYTERHUB_CLIENT_ID":                   s.ClientID,
 		"JUPYTERHUB_HOST":                        "",
@@ -37,9 +37,9 @@ func (p *process) environment(s *hub.Service, token string) map[string]string {
 		env["JUPYTERHUB_HOST"] = origin
 	}
 	if origin != "" {
-		env["JUPYTERHUB_PUBLIC_HUB_URL"] = origin + "/hub/"
+		env["JUPYTERHUB_PUBLIC_HUB_URL"] = origin + o.Base.Path("/hub/")
 		if s.URL != "" {
-			env["JUPYTERHUB_PUBLIC_URL"] = origin + s.Prefix()
+			env["JUPYTERHUB_PUBLIC_URL"] = origin + o.Base.Path(s.Prefix())
 		}
 	}
 	if s.Protect {

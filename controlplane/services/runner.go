@@ -65,9 +65,10 @@ type Options struct {
 	Dir    string
 	Launch Launcher
 	Keeper []string
-	// APIURL, PublicURL and Hosts are those of the hub.
+	// APIURL, PublicURL, Base and Hosts are those of the hub.
 	APIURL    string
 	PublicURL string
+	Base      routes.Base
 	Hosts     *routes.Hosts
 	// CheckEvery is how often urls are looked at, JupyterHub's service_check_interval.
 	CheckEvery time.Duration

@@ -1,6 +1,7 @@
 package services
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 
@@ -19,10 +20,11 @@ func CheckSpecs(specs []Spec) error {
 			return hub.Errorf(hub.Invalid, "Two services have the name %s. Rename one.", s.Name)
 		}
 		names[s.Name] = true
-		if other := clients[s.ClientID]; s.ClientID != "" && other != "" {
+		id := cmp.Or(s.ClientID, hub.ServiceClientID+s.Name)
+		if other := clients[id]; other != "" {
 			return hub.Errorf(hub.Invalid, "The services %s and %s have the same oauth_client_id. Change one.", other, s.Name)
 		}
-		clients[s.ClientID] = s.Name
+		clients[id] = s.Name
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 // environment is what a single-user server of JupyterHub expects (reference 5.1), without JUPYTERHUB_SERVICE_URL, which the
 // spawner adds because it knows the port.
 func (m *Manager) environment(s *hub.Server, token string) map[string]string {
-	prefix := routes.UserPrefix(string(s.User), string(s.Name))
+	prefix := m.prefix(s)
 	access := jsonList("access:servers!server="+s.FullName(), "access:servers!user="+string(s.User))
 	client := "jupyterhub-user-" + url.PathEscape(string(s.User))
 	if s.Name != "" {
@@ -33,20 +33,20 @@ func (m *Manager) environment(s *hub.Server, token string) map[string]string {
 		"JUPYTERHUB_SERVER_NAME":                 string(s.Name),
 		"JUPYTERHUB_API_URL":                     m.opts.APIURL,
 		"JUPYTERHUB_ACTIVITY_URL":                m.opts.APIURL + "/users/" + routes.EscapeSegment(string(s.User)) + "/activity",
-		"JUPYTERHUB_BASE_URL":                    "/",
+		"JUPYTERHUB_BASE_URL":                    m.opts.Base.Path("/"),
 		"JUPYTERHUB_SERVICE_PREFIX":              prefix,
 		"JUPYTERHUB_PUBLIC_URL":                  "",
 		"JUPYTERHUB_PUBLIC_HUB_URL":              "",
 	}
 	if m.opts.PublicURL != "" {
-		base := strings.TrimSuffix(m.opts.PublicURL, "/")
-		env["JUPYTERHUB_PUBLIC_URL"] = base + prefix
-		env["JUPYTERHUB_PUBLIC_HUB_URL"] = base + "/hub/"
+		origin := strings.TrimSuffix(m.opts.PublicURL, "/")
+		env["JUPYTERHUB_PUBLIC_URL"] = origin + prefix
+		env["JUPYTERHUB_PUBLIC_HUB_URL"] = origin + m.opts.Base.Path("/hub/")
 	}
 	if h := m.opts.Hosts; h != nil {
 		env["JUPYTERHUB_HOST"] = h.Origin()
 		env["JUPYTERHUB_PUBLIC_URL"] = h.OriginOf(string(s.User)) + prefix
-		env["JUPYTERHUB_PUBLIC_HUB_URL"] = h.Origin() + "/hub/"
+		env["JUPYTERHUB_PUBLIC_HUB_URL"] = h.Origin() + m.opts.Base.Path("/hub/")
 		env["JUPYTERHUB_OAUTH_CALLBACK_URL"] = h.OriginOf(string(s.User)) + prefix + "oauth_callback"
 	}
 	return env

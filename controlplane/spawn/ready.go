@@ -10,13 +10,12 @@ import (
 	"time"
 
 	"github.com/edgehub/edgehub/controlplane/hub"
-	"github.com/edgehub/edgehub/routes"
 )
 
 // awaitReady waits until the server is ready (pauses from 0.1 s, doubling with jitter, at most 2 s). It fails at once when the
 // instance has gone, and else when ctx ends, with what was missing last.
 func (m *Manager) awaitReady(ctx context.Context, s *hub.Server, name string) error {
-	url := s.Instance.URL + routes.UserPrefix(string(s.User), string(s.Name)) + "api"
+	url := s.Instance.URL + m.prefix(s) + "api"
 	missing := errors.New("there was no time")
 	wait := 100 * time.Millisecond
 	for {

@@ -41,8 +41,10 @@ type Options struct {
 	HubID string
 	// APIURL is where servers reach the hub's API: "http://127.0.0.1:8000/hub/api".
 	APIURL string
-	// PublicURL is the hub as browsers see it, with a slash at the end, or empty if it is not known.
+	// PublicURL is the hub's origin as browsers see it, with a slash at the end, or empty if it is not known.
 	PublicURL string
+	// Base is what the hub is below.
+	Base routes.Base
 	// Hosts are the hub's hosts if every user has one, else nil.
 	Hosts *routes.Hosts
 	// StartTimeout bounds the making of an instance, ReadyTimeout the wait for its first answer. JupyterHub's names are
@@ -276,13 +278,18 @@ func (m *Manager) instanceName(s *hub.Server) string {
 	return "jupyter-" + string(readable) + "-" + hex.EncodeToString(sum[:6])
 }
 
-// ProgressURL is the path of the API's stream of a server's events.
+// ProgressURL is the path of the API's stream of a server's events, without the base.
 func ProgressURL(s *hub.Server) string {
 	base := "/hub/api/users/" + routes.EscapeSegment(string(s.User))
 	if s.Name == "" {
 		return base + "/server/progress"
 	}
 	return base + "/servers/" + routes.EscapeSegment(string(s.Name)) + "/progress"
+}
+
+// prefix is the path that a server is at: what its program is told, and serves under. The records of edges are without the base.
+func (m *Manager) prefix(s *hub.Server) string {
+	return m.opts.Base.Path(routes.UserPrefix(string(s.User), string(s.Name)))
 }
 
 // routeKey is the etcd key of a server's route.

@@ -153,7 +153,7 @@ func (m *Manager) makeInstance(ctx context.Context, s *hub.Server, name string) 
 	oldToken := s.TokenID
 	// Not ctx: an issue that is broken off may have happened, and nobody would know the token's id.
 	t, secret, err := m.opts.Tokens.Issue(context.WithoutCancel(ctx), hub.Token{
-		User: s.User, UserID: s.UserID, Server: s.FullName(), Note: "Server at " + routes.UserPrefix(string(s.User), string(s.Name)),
+		User: s.User, UserID: s.UserID, Server: s.FullName(), Note: "Server at " + m.prefix(s),
 		Scopes: []string{"users:activity!user", "access:servers!server"},
 	})
 	if err != nil {
@@ -181,7 +181,7 @@ func (m *Manager) makeInstance(ctx context.Context, s *hub.Server, name string) 
 // startInstance has the spawner make or adopt the instance, and records it.
 func (m *Manager) startInstance(ctx context.Context, s *hub.Server, name string, env map[string]string) error {
 	inst, err := m.opts.Spawner.Start(ctx, hub.Spec{
-		Name: name, Gen: s.Gen, User: s.User, Server: s.Name, Prefix: routes.UserPrefix(string(s.User), string(s.Name)),
+		Name: name, Gen: s.Gen, User: s.User, Server: s.Name, Prefix: m.prefix(s),
 		Secret: s.Secret, Env: env, Options: maps.Clone(s.Options),
 	})
 	if err != nil {
@@ -204,7 +204,7 @@ func (m *Manager) progress(ctx context.Context, s *hub.Server, e hub.Event) erro
 // publish makes the server running and its route visible to edges, in one transaction.
 func (m *Manager) publish(ctx context.Context, s *hub.Server) error {
 	prefix := routes.UserPrefix(string(s.User), string(s.Name))
-	address := prefix
+	address := m.prefix(s)
 	if m.opts.Hosts != nil {
 		address = m.opts.Hosts.Address(prefix)
 	}

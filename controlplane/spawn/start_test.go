@@ -113,6 +113,30 @@ func TestServerOnAHostOfItsUsers(t *testing.T) {
 	}
 }
 
+func TestServerBelowABase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.adjust = func(o *spawn.Options) { o.Base = "/teaching/" }
+	s := w.replica("a").started("lab2")
+	const at = "/teaching/user/alice/lab2/"
+	if last := s.Events[len(s.Events)-1]; last.URL != at || last.Message != "Server ready at "+at {
+		t.Errorf("the last event is %+v", last)
+	}
+	env := w.sim.env(alice)
+	for key, want := range map[string]string{
+		"JUPYTERHUB_BASE_URL":           "/teaching/",
+		"JUPYTERHUB_SERVICE_PREFIX":     at,
+		"JUPYTERHUB_OAUTH_CALLBACK_URL": at + "oauth_callback",
+		"JUPYTERHUB_PUBLIC_URL":         "https://hub.example" + at,
+		"JUPYTERHUB_PUBLIC_HUB_URL":     "https://hub.example/teaching/hub/",
+		"JUPYTERHUB_HOST":               "",
+	} {
+		if env[key] != want {
+			t.Errorf("%s = %q, want %q", key, env[key], want)
+		}
+	}
+}
+
 func TestServersOfOneUserAreSeparate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

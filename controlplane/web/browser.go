@@ -25,8 +25,9 @@ func Secure(r *http.Request) bool {
 	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 }
 
-// CookieName is the name of one of our cookies for this request.
+// CookieName is the name of one of our cookies for this request. Hubs on one host have different ones.
 func CookieName(r *http.Request, name string) string {
+	name += Base(r).CookieSuffix()
 	if Secure(r) {
 		return hostPrefix + name
 	}
@@ -73,8 +74,23 @@ func (x XSRF) Token(w http.ResponseWriter, r *http.Request, session string) stri
 	enc := base64.RawURLEncoding.EncodeToString
 	token := enc(nonce)
 	token += "." + enc(x.MAC("xsrf", session+"|"+token))
-	http.SetCookie(w, &http.Cookie{Name: xsrfCookie, Value: token, Path: "/hub/", Secure: Secure(r), SameSite: http.SameSiteLaxMode})
+	http.SetCookie(w, xsrfCookieOf(r, token))
 	return token
+}
+
+// Forget deletes the cookie of the XSRF token, if the browser has one.
+func (x XSRF) Forget(w http.ResponseWriter, r *http.Request) {
+	if len(r.CookiesNamed(xsrfCookie)) == 0 {
+		return
+	}
+	c := xsrfCookieOf(r, "")
+	c.MaxAge = -1
+	http.SetCookie(w, c)
+}
+
+// xsrfCookieOf is the cookie with an XSRF token. Its name is JupyterHub's, so its path keeps the hubs on one host apart.
+func xsrfCookieOf(r *http.Request, token string) *http.Cookie {
+	return &http.Cookie{Name: xsrfCookie, Value: token, Path: Base(r).Path("/hub/"), Secure: Secure(r), SameSite: http.SameSiteLaxMode}
 }
 
 func (x XSRF) valid(token, session string) bool {

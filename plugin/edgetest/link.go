@@ -2,6 +2,7 @@ package edgetest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -49,19 +50,29 @@ func LinkTo(t testing.TB, e *Etcd) (link *Link, endpoint string) {
 // NewLink starts a proxy to target, host:port.
 func NewLink(t testing.TB, target string) *Link {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := Listen(t)
 	l := &Link{Addr: listener.Addr().String(), target: target, listener: listener, blocked: map[string]bool{}, conns: map[*linked]bool{}}
 	l.healed = sync.NewCond(&l.mu)
 	l.wg.Go(l.accept)
 	t.Cleanup(func() {
-		listener.Close()
+		l.listener.Close()
 		l.Cut()
 		l.wg.Wait()
 	})
 	return l
+}
+
+// Listen listens with plain TCP, without the multipath TCP of Go's choice, to which no socket filter can be attached.
+func Listen(t testing.TB) net.Listener {
+	t.Helper()
+	config := &net.ListenConfig{}
+	config.SetMultipathTCP(false)
+	listener, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	return listener
 }
 
 // change makes one change of what passes.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -254,6 +255,35 @@ func isCut(c *websocket.Conn) bool {
 	return err != nil && ctx.Err() == nil
 }
 
+// lightSocket shows that a WebSocket holds nothing of the request that opened it, which is most of what it could hold.
+// An edge in another process has to be believed, or measured.
+func lightSocket(t *testing.T, make Maker) {
+	w := NewWorld(t, SharedEtcd(t))
+	w.PutRoute(Route("alice", socketServer(t, &atomic.Int64{}).URL))
+	freed := &atomic.Bool{}
+	w.Start(func(t testing.TB, o Options) http.Handler {
+		edge := make(t, o)
+		if _, remote := edge.(Remote); remote {
+			freed.Store(true)
+			return edge
+		}
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Upgrade") != "" {
+				runtime.AddCleanup(r, freed.Store, true)
+			}
+			edge.ServeHTTP(rw, r)
+		})
+	})
+	c := w.open("/user/alice/api/kernels/1/channels", w.TokenOf("alice"))
+	w.Eventually("the request is freed", func() bool {
+		runtime.GC()
+		return freed.Load()
+	})
+	if got := say(c, "again"); got != "token "+Secret+" again" {
+		t.Errorf("the socket said %q", got)
+	}
+}
+
 func webSocket(t *testing.T, make Maker) {
 	w := NewWorld(t, SharedEtcd(t))
 	ended := &atomic.Int64{}
@@ -388,6 +418,7 @@ func events(t *testing.T, make Maker) {
 	next := make2[string](1)
 	w.PutRoute(Route("alice", Backend(t, func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Type", "text/event-stream")
+		rw.(http.Flusher).Flush()
 		for {
 			select {
 			case text := <-next:
@@ -399,12 +430,12 @@ func events(t *testing.T, make Maker) {
 		}
 	}).URL))
 	w.Start(make)
-	next <- "first"
 	resp, err := client.Do(w.Request("GET", "/user/alice/events", "Authorization", "token "+w.TokenOf("alice")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
+	next <- "first" // a browser's EventSource is open before anything happens
 	lines := bufio.NewReader(resp.Body)
 	for _, text := range []string{"first", "second", "third"} {
 		line, err := lines.ReadString('\n')

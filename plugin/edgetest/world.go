@@ -27,6 +27,7 @@ type Options struct {
 	Prefix    string
 	Hub       []string
 	PublicURL string
+	BaseURL   string
 	// StoppedStatus is 0 for the edge's own choice.
 	StoppedStatus int
 	UserDomain    string
@@ -107,9 +108,12 @@ func (w *World) Start(make Maker, change ...func(*Options)) {
 	if u, err := url.Parse(o.PublicURL); err == nil {
 		w.Host = u.Host
 	}
+	if o.BaseURL != "" {
+		w.Hub.below(w.T, o.BaseURL)
+	}
 	w.Edge = make(w.T, o)
 	w.serve()
-	w.Eventually("the edge is ready", func() bool { return w.Do(w.Request("GET", "/ready-probe")).Status != http.StatusServiceUnavailable })
+	w.Eventually("the edge is ready", func() bool { return w.Do(w.Request("GET", w.Hub.base.Path("/ready-probe"))).Status != http.StatusServiceUnavailable })
 }
 
 // Put writes a record.
@@ -328,7 +332,8 @@ type Hub struct {
 	exchange func(token, host string) (edgeToken string, status int)
 	redeem   func(code, host, state string) (edgeToken, next string)
 	renew    func(token string) (edgeToken string, status int)
-	calls    map[string]int // by path
+	calls    map[string]int // by path, without the base
+	base     routes.Base    // below which the hub is
 	away     bool           // answers reports of activity with 503
 	activity []routes.Activity
 }
@@ -339,6 +344,17 @@ func newHub(t testing.TB) *Hub {
 	h.URL = h.server.URL
 	t.Cleanup(h.server.Close)
 	return h
+}
+
+// below makes the hub one below a base URL.
+func (h *Hub) below(t testing.TB, raw string) {
+	base, err := routes.ParseBase(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.base = base
 }
 
 // Stop takes the control plane away.
@@ -391,15 +407,16 @@ func (h *Hub) AllCalls() int {
 // ServeHTTP implements http.Handler.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
-	h.calls[r.URL.Path]++
+	path, _ := h.base.Cut(r.URL.EscapedPath()) // it keeps nothing of what comes elsewhere
+	h.calls[path]++
 	exchange, renew, redeem := h.exchange, h.renew, h.redeem
 	h.mu.Unlock()
-	if !strings.HasPrefix(r.URL.Path, "/hub/api/edge/") {
+	if !strings.HasPrefix(path, "/hub/api/edge/") {
 		w.Header().Add("Set-Cookie", "edgehub-session=from-the-hub; Path=/hub/")
 		_ = json.NewEncoder(w).Encode(Seen{Server: "hub", Method: r.Method, Target: r.RequestURI, Host: r.Host, Header: r.Header})
 		return
 	}
-	if r.URL.Path == "/hub/api/edge/activity" {
+	if path == "/hub/api/edge/activity" {
 		h.takeActivity(w, r)
 		return
 	}
@@ -407,11 +424,11 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status, token, next := http.StatusForbidden, "", ""
 	switch err := json.NewDecoder(r.Body).Decode(&in); {
 	case err != nil:
-	case r.URL.Path == "/hub/api/edge/renew" && renew != nil:
+	case path == "/hub/api/edge/renew" && renew != nil:
 		token, status = renew(in.Token)
-	case r.URL.Path == "/hub/api/edge/exchange" && exchange != nil:
+	case path == "/hub/api/edge/exchange" && exchange != nil:
 		token, status = exchange(in.Token, in.Host)
-	case r.URL.Path == "/hub/api/edge/redeem" && redeem != nil:
+	case path == "/hub/api/edge/redeem" && redeem != nil:
 		if token, next = redeem(in.Code, in.Host, in.State); token != "" {
 			status = http.StatusOK
 		}

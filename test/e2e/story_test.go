@@ -284,17 +284,24 @@ const launcher = `.jp-LauncherCard[data-category="Notebook"]`
 // kernel runs the same cell from a script of the page, over the same kind of WebSocket.
 func (s *story) kernel(t *testing.T, b *env.Browser) {
 	t.Helper()
-	env.Eval[bool](b, `(() => {
+	kernelAnswers(t, b, "/user/admin/")
+}
+
+// kernelAnswers runs a cell in a new kernel of the server at a path of the page's origin.
+func kernelAnswers(t *testing.T, b *env.Browser, server string) {
+	t.Helper()
+	env.Eval[bool](b, fmt.Sprintf(`(() => {
+		const server = %q;
 		window.said = "";
 		const id = () => Math.random().toString(16).slice(2);
 		const run = async () => {
-			const made = await fetch("/user/admin/api/kernels", {method: "POST", body: "{}", headers: {"Content-Type": "application/json"}});
+			const made = await fetch(server + "api/kernels", {method: "POST", body: "{}", headers: {"Content-Type": "application/json"}});
 			if (!made.ok) {
 				throw new Error(made.status + " " + await made.text());
 			}
 			const kernel = (await made.json()).id;
 			const session = id();
-			const socket = new WebSocket(location.origin.replace(/^http/, "ws") + "/user/admin/api/kernels/" + kernel + "/channels?session_id=" + session);
+			const socket = new WebSocket(location.origin.replace(/^http/, "ws") + server + "api/kernels/" + kernel + "/channels?session_id=" + session);
 			socket.onerror = () => window.said = "the WebSocket failed";
 			socket.onclose = (event) => window.said ||= "the WebSocket was closed: " + event.code;
 			socket.onmessage = (event) => {
@@ -312,7 +319,7 @@ func (s *story) kernel(t *testing.T, b *env.Browser) {
 		};
 		run().catch((error) => window.said = String(error));
 		return true;
-	})()`)
+	})()`, server))
 	b.Wait("the kernel's answer", "window.said")
 	if got := env.Eval[string](b, "window.said"); got != "42\n" {
 		t.Errorf("the kernel answered %q, want 42", got)

@@ -34,6 +34,8 @@ type Options struct {
 	Config string
 	// Jupyter makes users' servers real Jupyter servers with jupyterhub-singleuser. Else they are echo servers.
 	Jupyter bool
+	// Base is what the hub of Up is below, "/" if empty.
+	Base routes.Base
 	// Args are more arguments for `edgehub up`, or for `edgehub hub`.
 	Args []string
 	// ActivityInterval is how often the front door of New reports activity, a minute if empty.
@@ -53,6 +55,7 @@ type World struct {
 	Data string
 
 	edge     Edge
+	base     routes.Base
 	dir      string
 	front    string // http://host:port
 	hub      string
@@ -85,7 +88,7 @@ func newWorld(t testing.TB, o Options) *World {
 		o.Edge = Embedded
 	}
 	address := NewAddress()
-	w := &World{t: t, edge: o.Edge, dir: dir, Data: filepath.Join(dir, "data"), echoDir: filepath.Join(dir, "echo"),
+	w := &World{t: t, edge: o.Edge, base: o.Base, dir: dir, Data: filepath.Join(dir, "data"), echoDir: filepath.Join(dir, "echo"),
 		EtcdURL: "http://" + address + ":2379", front: "http://" + address + ":8000", hub: "http://" + address + ":8081",
 		AdminToken: newSecret(), artifact: ArtifactDir(t), passwords: map[string]string{}}
 	t.Cleanup(func() {
@@ -145,11 +148,11 @@ func Up(t testing.TB, o Options) *World {
 	t.Helper()
 	w := newWorld(t, o)
 	args := []string{"up", "--data", w.Data, "--listen", host(w.front), "--bootstrap-token-file", w.file("token"),
-		"--log-level", "debug", "--config", w.file("hub.yml"), "--edge", string(w.edge)}
+		"--log-level", "debug", "--config", w.file("hub.yml"), "--edge", string(w.edge), "--base-url", w.base.Path("/")}
 	if w.edge == Traefik {
 		args = append(args, "--traefik", Peer(t, TraefikProgram))
 	}
-	w.Hub = w.process("up", Process{path: Binary(t), ready: w.answers(w.front+"/hub/health", ""), env: w.hubEnv(o), args: append(args, o.Args...)})
+	w.Hub = w.process("up", Process{path: Binary(t), ready: w.answers(w.URL("/hub/health"), ""), env: w.hubEnv(o), args: append(args, o.Args...)})
 	w.hub = w.front
 	w.Hub.Start()
 	return w
@@ -241,8 +244,8 @@ func newSecret() string {
 	return hex.EncodeToString(b)
 }
 
-// URL is a path of the front door as an address.
-func (w *World) URL(path string) string { return w.front + path }
+// URL is the address of a path of the hub, without its base, at the front door.
+func (w *World) URL(path string) string { return w.front + w.base.Path(path) }
 
 // Addr is the host and port of the front door, HubAddr that of the hub itself.
 func (w *World) Addr() string { return host(w.front) }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"log"
+	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -198,6 +200,41 @@ func TestUserHosts(t *testing.T) {
 	}
 	if a := tr.get(t, "https://hub.example.org/user/alice/lab", cookie...); a.Status != 403 {
 		t.Errorf("alice's cookie on the hub's host: %d %s", a.Status, a.Body)
+	}
+}
+
+// TestTwoHubsOnOneHost has the hubs below two paths of a host.
+func TestTwoHubsOnOneHost(t *testing.T) {
+	p := newPlace(t)
+	etcd := edgetest.StartEtcd(t, false)
+	teaching, research := newHub(t, etcd, "/edgehub-teaching/"), newHub(t, etcd, "/edgehub-research/")
+	p.write(t, "dynamic/hubs.yml", block(t, "two-hubs-one-host.yml", endpoints("http", etcd.Endpoint)...))
+	tr := p.start(t, "--configFile="+p.static(t, local...))
+	for base, w := range map[string]*edgetest.World{"/teaching/": teaching, "/research/": research} {
+		env.Eventually(t, base+" is served", 30*time.Second, func() error {
+			if a := tr.get(t, "https://example.org"+base+"user/nobody/api"); a.Status != http.StatusFailedDependency {
+				return answerError{a}
+			}
+			return nil
+		})
+		for path, c := range map[string]struct {
+			world *edgetest.World
+			want  int
+		}{
+			base + "user/alice/api":       {w, 200},
+			"/teaching/../user/alice/api": {w, 404},
+			"/user/alice/api":             {w, 404},
+			base + "user/alice/api?other": {map[bool]*edgetest.World{true: research, false: teaching}[w == teaching], 403},
+		} {
+			a := tr.get(t, "https://example.org"+path, "Authorization", "token "+c.world.TokenOf("alice"))
+			if a.Status != c.want || c.want == 200 && (a.Seen() == nil || a.Seen().Server != "alice") {
+				t.Errorf("%s: %d %s, want %d", path, a.Status, a.Body, c.want)
+			}
+		}
+		bare := tr.get(t, "https://example.org"+strings.TrimSuffix(base, "/"), "Accept", "text/html")
+		if bare.Status != 302 || bare.Header.Get("Location") != base {
+			t.Errorf("%s without the last slash: %d %v", base, bare.Status, bare.Header)
+		}
 	}
 }
 

@@ -96,7 +96,7 @@ func newCompiled(t *testing.T, options map[string]any, out io.Writer) http.Handl
 
 func newInterpreted(t *testing.T, options map[string]any, out io.Writer) http.Handler {
 	t.Helper()
-	l := loadWithLog(t, out)
+	l := loadFrom(t, plugin.Files, out)
 	config := l.createConfig.Call(nil)[0]
 	if err := decode(options, config.Interface()); err != nil {
 		t.Fatal(err)

@@ -59,7 +59,7 @@ func routers(o edgetest.Options, probe string) section {
 			"probe": section{"rule": "Host(`" + probe + "`)", "service": "noop@internal", "priority": 1000},
 		},
 		"middlewares": section{"edge": section{"plugin": section{"edgehub": section{
-			"etcd": o.Etcd, "prefix": o.Prefix, "hub": o.Hub, "publicURL": o.PublicURL, "stoppedStatus": o.StoppedStatus,
+			"etcd": o.Etcd, "prefix": o.Prefix, "hub": o.Hub, "publicURL": o.PublicURL, "baseURL": o.BaseURL, "stoppedStatus": o.StoppedStatus,
 			"activityInterval": o.ActivityInterval, "userDomain": o.UserDomain, "apiHosts": o.APIHosts, "queryTokens": o.QueryTokens,
 			"logFields": o.LogFields, "statusPath": o.StatusPath, "statusTokenFile": o.StatusTokenFile}}}},
 	}}
@@ -191,8 +191,12 @@ func startTraefik(t testing.TB, program string, o edgetest.Options) *traefik {
 		}
 	})
 	r := &traefik{addr: addr, dynamic: dynamic, log: out.Name()}
-	for {
-		resp, err := http.Get("http://" + addr + "/ready-probe")
+	base, err := routes.ParseBase(o.BaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for { // 404 is Traefik's own, without its routers, and the edge's outside of the base
+		resp, err := http.Get("http://" + addr + base.Path("/ready-probe"))
 		if err != nil {
 			continue
 		}

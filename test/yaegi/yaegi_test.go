@@ -23,13 +23,13 @@ type loaded struct {
 	createConfig, create reflect.Value
 }
 
-func load(t testing.TB) *loaded { t.Helper(); return loadWithLog(t, io.MultiWriter(os.Stderr, logged)) }
+func load(t testing.TB) *loaded { t.Helper(); return loadFrom(t, plugin.Files, io.MultiWriter(os.Stderr, logged)) }
 
-// loadWithLog is load for a plugin whose log goes to out.
-func loadWithLog(t testing.TB, out io.Writer) *loaded {
+// loadFrom is load for a plugin of other files, whose log goes to out.
+func loadFrom(t testing.TB, files func() (map[string][]byte, error), out io.Writer) *loaded {
 	t.Helper()
 	goPath := t.TempDir()
-	write(t, goPath, "plugin", plugin.Files)
+	write(t, goPath, "plugin", files)
 	write(t, goPath, "routes", routes.Files)
 	i := interp.New(interp.Options{GoPath: goPath, Env: os.Environ(), Stderr: out})
 	if err := i.Use(stdlib.Symbols); err != nil {
@@ -74,7 +74,7 @@ func write(t testing.TB, goPath, name string, files func() (map[string][]byte, e
 func (l *loaded) make(t testing.TB, o edgetest.Options) http.Handler {
 	t.Helper()
 	config := l.createConfig.Call(nil)[0]
-	for name, value := range map[string]any{"Etcd": o.Etcd, "Prefix": o.Prefix, "Hub": o.Hub, "PublicURL": o.PublicURL,
+	for name, value := range map[string]any{"Etcd": o.Etcd, "Prefix": o.Prefix, "Hub": o.Hub, "PublicURL": o.PublicURL, "BaseURL": o.BaseURL,
 		"StoppedStatus": o.StoppedStatus, "ActivityInterval": o.ActivityInterval,
 		"UserDomain": o.UserDomain, "APIHosts": o.APIHosts, "QueryTokens": o.QueryTokens,
 		"LogFields": o.LogFields, "StatusPath": o.StatusPath, "StatusTokenFile": o.StatusTokenFile} {
