@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +22,9 @@ import (
 
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/api"
+	"github.com/edgehub/edgehub/controlplane/audit"
 	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/login"
 	"github.com/edgehub/edgehub/controlplane/pages"
 	"github.com/edgehub/edgehub/controlplane/services"
 	"github.com/edgehub/edgehub/controlplane/spawn"
@@ -85,6 +88,7 @@ func (c *ControlPlane) Run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
+	defer parts.logins.Close()
 	// Workers and membership outlive the requests that are drained, so they do not end with ctx.
 	workers, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorkers()
@@ -104,6 +108,8 @@ func (c *ControlPlane) Run(ctx context.Context, ready func()) error {
 	var manager sync.WaitGroup
 	manager.Go(func() { _ = parts.servers.Run(workers) })
 	manager.Go(func() { parts.services.Run(workers) })
+	manager.Go(func() { parts.accounts.Tend(workers, c.log) })
+	manager.Go(func() { st.Follow(workers) })
 	manager.Go(func() { parts.tokens.Tend(workers, c.opts.RotateKeysEvery, c.log) })
 	err = c.serve(ctx, parts.handler, ready)
 	if c.opts.CleanupServers {
@@ -140,9 +146,11 @@ func (c *ControlPlane) awaitStore(ctx context.Context, st *store.Store) error {
 
 // parts are what a replica consists of.
 type parts struct {
+	accounts *account.Accounts
 	tokens   *token.Service
 	servers  *spawn.Manager
 	services *services.Runner
+	logins   *login.Login
 	handler  http.Handler
 }
 
@@ -156,6 +164,9 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := accounts.Configure(ctx, c.opts.Rights); err != nil {
+		return nil, err
+	}
 	if err := c.bootstrap(ctx, accounts); err != nil {
 		return nil, err
 	}
@@ -163,6 +174,7 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	if err != nil {
 		return nil, err
 	}
+	audited := audit.New(st, c.opts.AuditLog, c.log)
 	hosts, base := c.opts.hosts(), c.opts.base()
 	servers := spawn.New(spawn.Options{
 		Store: st, Tokens: tokens, Spawner: c.spawner, Log: c.log, Replica: c.id, HubID: signing.HubID(),
@@ -170,17 +182,22 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 		HoldStart: c.opts.HoldStart,
 	})
 	xsrf := web.XSRF{MAC: signing.MAC}
+	logins, err := login.New(login.Options{Providers: c.opts.Logins, HubURL: strings.TrimSuffix(c.opts.PublicURL, "/") + base.Path("/hub/"), Accounts: accounts, Store: st, MAC: signing.MAC, Log: c.log})
+	if err != nil {
+		return nil, err
+	}
 	html, err := pages.New(pages.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Version: c.opts.Version,
-		Base: base, Hosts: hosts})
+		Base: base, Hosts: hosts, Logins: logins, NoPasswords: c.opts.NoPasswords, Audit: audited})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	rest := api.New(api.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Base: base, Hosts: hosts})
+	rest := api.New(api.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Base: base, Hosts: hosts,
+		Audit: audited, MaxTokenLife: c.opts.MaxTokenLife})
 	mux.Handle("/hub/api", rest)
 	mux.Handle("/hub/api/", rest)
 	mux.Handle("/", html)
-	return &parts{tokens: tokens, servers: servers, services: runner, handler: web.WithRequestID(c.log, web.StrictPath(web.Below(base, mux)))}, nil
+	return &parts{accounts: accounts, tokens: tokens, servers: servers, services: runner, logins: logins, handler: web.WithRequestID(c.log, web.StrictPath(web.Below(base, mux)))}, nil
 }
 
 // bootstrap makes a new hub usable: an administrator who can sign in, and the token of automation.

@@ -1,13 +1,16 @@
 package controlplane
 
 import (
+	"io"
 	"log/slog"
 	"net"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/login"
 	"github.com/edgehub/edgehub/controlplane/services"
 	"github.com/edgehub/edgehub/controlplane/spawn/local"
 	"github.com/edgehub/edgehub/controlplane/token"
@@ -37,8 +40,18 @@ type Options struct {
 	// Admin is the administrator to create on a new hub, with the password that AdminPassword returns.
 	Admin         hub.UserName
 	AdminPassword func() (string, error)
+	// Logins are the login providers. NoPasswords leaves them as the only way for people to sign in.
+	Logins      []login.Provider
+	NoPasswords bool
 	// BootstrapToken, if not empty, is made the API token of the admin service "bootstrap".
 	BootstrapToken string
+	// Rights are the roles and scopes of the configuration. It is authoritative for what it names.
+	Rights account.Config
+	// MaxTokenLife is the longest life of a token made by API, and the default: JupyterHub's token_expires_in_max_seconds.
+	// Zero is for ever.
+	MaxTokenLife time.Duration
+	// AuditLog takes audit records as JSON lines. It may be nil.
+	AuditLog io.Writer
 	// RotateKeysEvery is how old a signing key gets before a new one is published. Zero is for ever.
 	RotateKeysEvery time.Duration
 	// CleanupServers stops all servers when the replica ends in an orderly way, JupyterHub's cleanup_servers.
@@ -75,11 +88,23 @@ func (o *Options) validate() error {
 	if h := o.HoldStart; h < 0 || h > MaxHoldStart || h%time.Second != 0 {
 		return hub.Errorf(hub.Invalid, "%s is no time to hold requests while a server starts. Write whole seconds, %s at most, for example 30s; 0 for not at all.", h, MaxHoldStart)
 	}
+	if err := o.Rights.Check(); err != nil {
+		return err
+	}
+	if o.MaxTokenLife < 0 {
+		return hub.Errorf(hub.Invalid, "%s is no longest life of a token. Write a number of seconds, or 0 for no limit.", o.MaxTokenLife)
+	}
 	if err := token.CheckKeyAge(o.RotateKeysEvery); err != nil {
 		return err
 	}
 	if err := services.CheckSpecs(o.Services); err != nil {
 		return err
+	}
+	if err := login.Check(o.Logins, o.PublicURL); err != nil {
+		return err
+	}
+	if o.NoPasswords && len(o.Logins) == 0 {
+		return hub.Errorf(hub.Invalid, "Without passwords and without login providers nobody can sign in. Add a provider to login, or remove password_login.")
 	}
 	if o.PublicURL != "" {
 		o.PublicURL = strings.TrimSuffix(o.PublicURL, "/") + "/"

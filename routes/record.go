@@ -45,6 +45,8 @@ type Route struct {
 	Server string `json:"server,omitempty"`
 	// Service is the name of the service whose route this is, else empty. Whoever holds ScopeServices on it may visit.
 	Service string `json:"service,omitempty"`
+	// OwnerGroups are the owner's groups, for visitors who may visit all servers of a group's members.
+	OwnerGroups []string `json:"owner_groups,omitempty"`
 	// Users (ids) and Groups may visit besides the owner.
 	Users  []string `json:"users,omitempty"`
 	Groups []string `json:"groups,omitempty"`
@@ -143,7 +145,15 @@ const (
 	RevokedSession = "session"
 	RevokedToken   = "token"
 	RevokedUser    = "user"
+	// These concern all whose rights depend on a role, by its mark in their tokens, or on a group, and the tokens of a service.
+	// They end what was issued with an earlier Claims.Revision than that of the record in etcd.
+	RevokedRole    = "role"
+	RevokedGroup   = "group"
+	RevokedService = "service"
 )
+
+// AnyRole in Claims.Roles stands for more roles than fit: the revocation of any role concerns the token.
+const AnyRole = "*"
 
 // Revocation ends edge tokens before they expire. It is the value of one key below RevokedTree.
 type Revocation struct {

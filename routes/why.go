@@ -1,7 +1,7 @@
 package routes
 
-// Why names what Allows goes by, for logs: "open", "owner", "share", "group" or "admin" for a visitor who may ("admin" also
-// for one with a scope on the service), "scope" for one who is on the list and whose token does not cover the server,
+// Why names what Allows goes by, for logs: "open", "owner", "share", "group", "role" (also for a scope on the service) or "admin"
+// for a visitor who may, "scope" for one who is on the list and whose token does not cover the server,
 // "stranger" for one who is not on the list.
 func Why(r *Route, c *Claims) string {
 	if c == nil || r.Open() {
@@ -19,10 +19,13 @@ func Why(r *Route, c *Claims) string {
 		listed = "group"
 	}
 	if Allows(r, c) {
-		if listed == "stranger" {
+		switch {
+		case listed != "stranger":
+			return listed
+		case contains(c.Scopes, ScopeAccess):
 			return "admin"
 		}
-		return listed
+		return "role"
 	}
 	if listed == "stranger" {
 		return listed

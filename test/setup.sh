@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests and linters need and this machine lacks: setup.sh [cc|jupyter|etcd|traefik|chromium|lint]...
+# Installs what the tests and linters need and this machine lacks: setup.sh [cc|jupyter|etcd|dex|traefik|chromium|lint]...
 # Without arguments: everything. Programs that no package has are built once, into a cache outside the checkout.
 #
 #   EDGEHUB_CACHE     where (default ~/.cache/edgehub)
@@ -77,6 +77,14 @@ build_etcd() {
 	"$1/bin/etcd" --version >/dev/null
 }
 
+setup_dex() { once dex; }
+
+build_dex() {
+	say "dex: building (about a minute)"
+	(cd "$test_dir/dex" && go build -trimpath -ldflags='-s -w' -o "$1/bin/dex" github.com/dexidp/dex/cmd/dex)
+	"$1/bin/dex" version >/dev/null
+}
+
 setup_traefik() { traefik_on_path >/dev/null || once traefik; }
 
 build_traefik() {
@@ -103,7 +111,7 @@ build_lint() {
 	"$1/bin/golangci-lint" version >/dev/null
 }
 
-[[ $# -gt 0 ]] || set -- cc jupyter chromium etcd lint traefik
+[[ $# -gt 0 ]] || set -- cc jupyter chromium etcd dex lint traefik
 for component; do
 	[[ $(type -t "setup_$component") == function ]] || die "no such component: $component"
 	"setup_$component"

@@ -86,7 +86,6 @@ func TestBadServicesOfTheFile(t *testing.T) {
 		"name: a\n    cwd: /x":                                 "has no command",
 		"name: a\n    command: [x]\n    cwd: x":                "absolute path",
 		"name: a\n    command: ['']":                           "empty word",
-		"name: a\n    scopes: [nope]":                          "nope",
 		"name: a\n    users: [alice]":                          "protect: true",
 		"name: a\n    protect: true":                           "needs a url",
 		"name: a\n    url: http://h:1/x":                       "without a path",

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/edgehub/edgehub/controlplane/login"
 	"github.com/edgehub/edgehub/controlplane/spawn/local"
 )
 
@@ -60,6 +61,10 @@ type settings struct {
 	HoldStart time.Duration `yaml:"hold_start"`
 	// StoppedStatus is what programs get at the address of a stopped server: 424 or 503.
 	StoppedStatus int `yaml:"stopped_status"`
+	// AuditLog is the file for audit records as JSON lines, "-" for stderr.
+	AuditLog string `yaml:"audit_log"`
+	// rightsSettings are roles and scopes; they are set in the file only.
+	rightsSettings `yaml:",inline"`
 	// RotateKeysEvery is how old a signing key gets.
 	RotateKeysEvery time.Duration `yaml:"rotate_keys_every"`
 	// URL and TokenFile are for the commands that talk to a running hub: where it is, and an API token for it.
@@ -76,6 +81,10 @@ type settings struct {
 	// Services are the hub's services, ServiceCheckInterval is how often their urls are looked at.
 	Services             []serviceSettings `yaml:"services"`
 	ServiceCheckInterval time.Duration     `yaml:"service_check_interval"`
+	// Login lists the login providers, PasswordLogin says whether passwords are good too, which they are if it is not set.
+	// Both are set in the file only.
+	Login         []login.Provider `yaml:"login"`
+	PasswordLogin *bool            `yaml:"password_login"`
 
 	config string
 }
@@ -156,6 +165,8 @@ func (s *settings) flags(fs *pflag.FlagSet, names ...string) {
 			fs.StringVar(&s.StatusPath, name, s.StatusPath, "`PATH` like /.edgehub, below which the front door has ready and metrics (default: none)")
 		case "status-token-file":
 			fs.StringVar(&s.StatusTokenFile, name, s.StatusTokenFile, "`FILE` with the bearer token for the front door's metrics (default: nobody gets them)")
+		case "audit-log":
+			fs.StringVar(&s.AuditLog, name, s.AuditLog, "`FILE` for a line of JSON for each change that somebody makes and each sign-in, - for stderr (default: none)")
 		case "log-level":
 			fs.StringVar(&s.LogLevel, name, s.LogLevel, "how much to log, `LEVEL` debug, info, warn or error")
 		case "config":

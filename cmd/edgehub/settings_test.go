@@ -5,11 +5,14 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/edgehub/edgehub/controlplane/login"
 )
 
 // settle runs one command line and returns the settings that it would run with.
@@ -124,10 +127,10 @@ func TestEverySettingIsDocumented(t *testing.T) {
 			}
 		})
 	}
-	for _, typ := range []reflect.Type{reflect.TypeFor[settings](), reflect.TypeFor[spawnerSettings](), reflect.TypeFor[serviceSettings]()} {
+	for _, typ := range []reflect.Type{reflect.TypeFor[settings](), reflect.TypeFor[spawnerSettings](), reflect.TypeFor[serviceSettings](), reflect.TypeFor[roleSettings](), reflect.TypeFor[login.Provider]()} {
 		for _, f := range reflect.VisibleFields(typ) {
 			key := f.Tag.Get("yaml")
-			if key != "" && key != "spawner" && !bytes.Contains(text, []byte("`"+key+"`")) && !bytes.Contains(text, []byte("\n  "+key+":")) {
+			if key != "" && key != "-" && key != ",inline" && key != "spawner" && !bytes.Contains(text, []byte("`"+key+"`")) && !regexp.MustCompile(`(?m)^[ -]*`+key+":").Match(text) {
 				t.Errorf("docs/configuration.md does not name key %s", key)
 			}
 		}

@@ -43,7 +43,7 @@ On a new hub the administrator gets a generated password, which is printed and k
 		Example: "  edgehub up\n  edgehub up --listen 0.0.0.0:8000 --data /var/lib/edgehub\n  edgehub up --edge=traefik",
 	}, defaults, []string{"listen", "data", "edge", "traefik", "public-url", "base-url", "user-domain", "api-hosts", "query-tokens", "api-url",
 		"activity-interval", "admin", "admin-password-file", "bootstrap-token-file", "cleanup-servers", "hold-start",
-		"rotate-keys-every", "stopped-status", "access-log", "status-path", "status-token-file"}, func(cmd *cobra.Command, s settings) error {
+		"rotate-keys-every", "stopped-status", "access-log", "audit-log", "status-path", "status-token-file"}, func(cmd *cobra.Command, s settings) error {
 		log, err := s.logger(cmd.ErrOrStderr())
 		if err != nil {
 			return err
@@ -92,6 +92,12 @@ func (u *up) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	audit, closeAudit, err := u.auditLog(u.errs)
+	if err != nil {
+		return err
+	}
+	defer closeAudit()
+	opts.AuditLog = audit
 	cp, err := controlplane.New(opts)
 	if err != nil {
 		return err
@@ -182,7 +188,7 @@ func (u *up) announce(ctx context.Context, addr net.Addr) error {
 		return fmt.Errorf("the front door does not answer on %s%s", addr, hint)
 	}
 	u.say("\nedgehub is ready.\n\n  URL:       %s", u.publicURL(addr))
-	if password, err := os.ReadFile(u.AdminPasswordFile); err == nil && u.Admin != "" {
+	if password, err := os.ReadFile(u.AdminPasswordFile); err == nil && u.Admin != "" && u.passwords() {
 		u.say("  User:      %s\n  Password:  %s   (the first one; kept in %s)", u.Admin, strings.TrimSpace(string(password)), u.AdminPasswordFile)
 	}
 	u.say("\nPress Ctrl-C to stop.")

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/hub"
@@ -34,6 +35,18 @@ func (a *Accounts) Services(ctx context.Context) ([]hub.Service, error) {
 	})
 	return all, err
 }
+
+// RolesOfService are the roles that a service has, sorted. The caller's rights have just been read, and the roles with them.
+func (a *Accounts) RolesOfService(s hub.Service) []string {
+	b := a.book.Load()
+	if b == nil {
+		b = newBook(store.Record[hub.RoleChanges]{})
+	}
+	return b.heldBy(s)
+}
+
+// Roles are the roles of the caller, also those by groups.
+func (c *Caller) Roles() []string { return c.rights.roles }
 
 // CreateService stores a new service with its route. secret, if not empty, becomes its API token. It returns a Conflict error
 // if the name is taken, or the token.
@@ -125,7 +138,9 @@ func (a *Accounts) syncService(ctx context.Context, spec ServiceSpec) error {
 // putService writes a service, whether or not there is one of the name. How it runs and what it shares with the edge stays.
 func (a *Accounts) putService(ctx context.Context, want hub.Service) error {
 	for {
+		changed := false
 		_, err := a.services.Update(ctx, store.ID(want.Name), func(s *hub.Service) ([]store.Op, error) {
+			changed = s.Admin != want.Admin || !slices.Equal(s.Scopes, want.Scopes)
 			s2 := want
 			s2.Run = s.Run
 			if s2.Protect {
@@ -135,6 +150,12 @@ func (a *Accounts) putService(ctx context.Context, want hub.Service) error {
 			*s = s2
 			return []store.Op{a.serviceRoute(s)}, nil
 		})
+		if err == nil && changed {
+			err = a.changeRoles(ctx, func(_ *book, v *revocations) error {
+				v.revoke(routes.RevokedService, want.Name) // the edge tokens that say what it could do
+				return nil
+			})
+		}
 		if hub.KindOf(err) != hub.NotFound {
 			return err
 		}
@@ -177,6 +198,9 @@ func complete(s *hub.Service) {
 func (a *Accounts) checkService(ctx context.Context, s *hub.Service) error {
 	if err := CheckService(s); err != nil {
 		return err
+	}
+	if _, err := a.catalog.Expand(access.Owner{Service: s.Name}, slices.Concat(s.Scopes, s.AllowedScopes)...); err != nil {
+		return hub.WithCause(hub.Errorf(hub.Invalid, "A scope of service %s cannot be given: %s.", s.Name, err), err)
 	}
 	if err := a.ownClient(ctx, s); err != nil {
 		return err
@@ -229,13 +253,7 @@ func CheckService(s *hub.Service) error {
 			return err
 		}
 	}
-	if err := hub.CheckRedirectURI(s.RedirectURI); err != nil {
-		return err
-	}
-	if _, err := access.Expand(access.Owner{Service: s.Name}, append(s.Scopes, s.AllowedScopes...)...); err != nil {
-		return hub.WithCause(hub.Errorf(hub.Invalid, "A scope of service %s cannot be given: %s.", s.Name, err), err)
-	}
-	return nil
+	return hub.CheckRedirectURI(s.RedirectURI)
 }
 
 // serviceRoute is the write of what edges read of a service: its route, or that there is none.

@@ -84,6 +84,37 @@ func TestServicesOfTheFile(t *testing.T) {
 	}
 }
 
+// TestScopesOfTheFileThatDoNotExist is about a mistake in the file: the hub does not start.
+func TestScopesOfTheFileThatDoNotExist(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	for _, s := range []hub.Service{{Name: "a", Scopes: []string{"nope"}}, {Name: "a", AllowedScopes: []string{"nope"}}} {
+		err := f.SyncServices(t.Context(), []account.ServiceSpec{{Service: s}})
+		if wantKind(t, "SyncServices", err, hub.Invalid); err != nil && !strings.Contains(hub.MessageOf(err), "nope") {
+			t.Errorf("it says %q", hub.MessageOf(err))
+		}
+	}
+}
+
+// TestAChangeOfScopesEndsEdgeTokens is about a service that may do less after the next start.
+func TestAChangeOfScopesEndsEdgeTokens(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	probe := spec("probe", "", "0123456789abcdef-probe")
+	probe.Scopes = []string{"access:services"}
+	f.must("SyncServices", f.SyncServices(t.Context(), []account.ServiceSpec{probe}))
+	key := routes.RevokedKey(f.store.Prefix(), routes.RevokedService, "probe")
+	f.must("SyncServices", f.SyncServices(t.Context(), []account.ServiceSpec{probe}))
+	if raw, _, _ := storetest.Raw(t, f.client, key); raw != "" {
+		t.Error("the same file again revoked something")
+	}
+	probe.Scopes = nil
+	f.must("SyncServices", f.SyncServices(t.Context(), []account.ServiceSpec{probe}))
+	if raw, _, _ := storetest.Raw(t, f.client, key); raw == "" {
+		t.Error("nothing was revoked")
+	}
+}
+
 func (f fixture) names() string {
 	f.t.Helper()
 	all, err := f.Services(f.t.Context())

@@ -11,10 +11,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/alexedwards/argon2id"
 
+	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/store"
 	"github.com/edgehub/edgehub/controlplane/token"
@@ -27,6 +29,12 @@ type Accounts struct {
 	services store.Table[hub.Service]
 	byHand   store.Table[hub.Route]
 	store    *store.Store
+	roles    store.Table[hub.Role]
+	holders  store.Table[hub.RoleHolder]
+	changes  store.Table[hub.RoleChanges]
+	regroups store.Table[hub.Regroup]
+	book     atomic.Pointer[book] // what was last read of all roles
+	catalog  *access.Catalog
 	tokens   *token.Service
 	// hashing bounds how many passwords are hashed at once: each takes 64 MiB.
 	hashing chan struct{}
@@ -44,6 +52,11 @@ func New(s *store.Store, tokens *token.Service) (*Accounts, error) {
 		services: store.NewTable[hub.Service](s, store.Services, "service"),
 		byHand:   store.NewTable[hub.Route](s, store.HandRoutes, "route"),
 		store:    s,
+		roles:    store.NewTable[hub.Role](s, store.Roles, "role"),
+		holders:  store.NewTable[hub.RoleHolder](s, store.RoleHolders, "role"),
+		changes:  store.NewTable[hub.RoleChanges](s, store.RoleChanges, "role"),
+		regroups: store.NewTable[hub.Regroup](s, store.Regroups, "change of groups"),
+		catalog:  access.Builtin(),
 		tokens:   tokens,
 		hashing:  make(chan struct{}, runtime.GOMAXPROCS(0)),
 		decoy:    decoy,
@@ -55,6 +68,9 @@ type NewUser struct {
 	Name     hub.UserName
 	Admin    bool
 	Password string
+	// Groups and Identity are what a login provider says of a user who signs in for the first time.
+	Groups   []string
+	Identity *hub.Identity
 }
 
 // MinPassword is the shortest password that is accepted, in bytes.
@@ -62,7 +78,11 @@ const MinPassword = 8
 
 // Create stores a new user. It returns a Conflict error if the name is taken, and Invalid for a short password.
 func (a *Accounts) Create(ctx context.Context, n NewUser) (hub.User, error) {
-	u := hub.User{Schema: hub.Schema, ID: newUserID(), Name: n.Name, Admin: n.Admin, Created: time.Now().UTC()}
+	u := hub.User{Schema: hub.Schema, ID: newUserID(), Name: n.Name, Admin: n.Admin, Created: time.Now().UTC(), Identity: n.Identity}
+	if err := checkGroups(&n.Groups); err != nil {
+		return u, err
+	}
+	u.Groups = n.Groups
 	if n.Password != "" {
 		h, err := a.hash(ctx, n.Password)
 		if err != nil {
@@ -100,7 +120,10 @@ func (a *Accounts) All(ctx context.Context) ([]hub.User, error) {
 type Change struct {
 	Admin    *bool
 	Groups   *[]string
+	Roles    *[]string // those that the user has without a group's help
 	Password *string
+	// Identity is bound to a user who has none; see hub.User.Bind.
+	Identity *hub.Identity
 }
 
 // maxGroups bounds the names of a user's groups, as JSON, in bytes: edge tokens carry them and have a longest length.
@@ -113,10 +136,8 @@ const maxAhead = routes.Leeway - 10
 // Update changes a user. A change of rights ends the edge tokens issued before it, so that edges see it within their
 // revocation time; a change of the password ends all sessions. Too many changes of rights in a row are Exhausted.
 func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub.User, error) {
-	if c.Groups != nil {
-		if data, err := json.Marshal(*c.Groups); err != nil || len(data) > maxGroups {
-			return hub.User{}, hub.Errorf(hub.Invalid, "These are too many groups for one user.")
-		}
+	if err := checkGroups(c.Groups); err != nil {
+		return hub.User{}, err
 	}
 	var password string
 	if c.Password != nil {
@@ -126,30 +147,79 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 		}
 		password = h
 	}
+	b, err := a.readBook(ctx)
+	if err != nil {
+		return hub.User{}, err
+	}
 	r, err := a.users.Update(ctx, store.ID(string(name)), func(u *hub.User) ([]store.Op, error) {
 		if password != "" {
 			u.Password = password
 		}
-		if c.Admin == nil && c.Groups == nil {
-			return nil, nil
+		if c.Identity != nil {
+			if err := u.Bind(*c.Identity); err != nil {
+				return nil, err
+			}
 		}
-		if c.Admin != nil {
-			u.Admin = *c.Admin
-		}
-		if c.Groups != nil {
-			u.Groups = *c.Groups
-		}
-		now := time.Now().Unix()
-		u.TokensAfter = max(now, u.TokensAfter+1)
-		if u.TokensAfter > now+maxAhead {
-			return nil, hub.Errorf(hub.Exhausted, "The rights of %s change too often. Try again shortly.", name)
-		}
-		return []store.Op{a.tokens.RevokeUser(u.ID, u.TokensAfter)}, nil
+		return a.changeRights(u, b, c)
 	})
 	if err == nil && password != "" {
 		err = a.tokens.EndSessions(ctx, r.Value.ID)
 	}
 	return r.Value, err
+}
+
+// changeRights changes what u may do, and returns the writes that go with that of u.
+func (a *Accounts) changeRights(u *hub.User, b *book, c Change) ([]store.Op, error) {
+	var ops []store.Op
+	visits := c.Admin != nil || c.Groups != nil
+	if c.Roles != nil {
+		held, err := b.heldAs(u, *c.Roles)
+		if err != nil {
+			return nil, err
+		}
+		more, changes, err := a.setHeld(u, b, held)
+		if err != nil {
+			return nil, err
+		}
+		ops, visits = more, visits || changes
+	}
+	if c.Admin != nil {
+		u.Admin = *c.Admin
+	}
+	if c.Groups != nil {
+		u.Groups = *c.Groups
+		ops = append(ops, a.regroup(u.Name))
+	}
+	if !visits {
+		return ops, nil
+	}
+	revoke, err := a.revokeUser(u)
+	return append(ops, revoke...), err
+}
+
+// regroup is the write that has the routes of the user's servers follow a change of groups.
+func (a *Accounts) regroup(name hub.UserName) store.Op {
+	return store.Put(a.regroups.Key(store.ID(string(name))), hub.Regroup{Schema: hub.Schema, User: name})
+}
+
+// revokeUser ends the edge tokens of a user whose rights change: the write that goes with that of u.
+func (a *Accounts) revokeUser(u *hub.User) ([]store.Op, error) {
+	now := time.Now().Unix()
+	u.TokensAfter = max(now, u.TokensAfter+1)
+	if u.TokensAfter > now+maxAhead {
+		return nil, hub.Errorf(hub.Exhausted, "The rights of %s change too often. Try again shortly.", u.Name)
+	}
+	return []store.Op{a.tokens.RevokeUser(u.ID, u.TokensAfter)}, nil
+}
+
+func checkGroups(groups *[]string) error {
+	if groups == nil {
+		return nil
+	}
+	if data, err := json.Marshal(*groups); err != nil || len(data) > maxGroups {
+		return hub.Errorf(hub.Invalid, "These are too many groups for one user.")
+	}
+	return nil
 }
 
 // Delete removes a user with all tokens and sessions. The user's servers must be stopped. It is NotFound if the user is gone,
@@ -168,7 +238,7 @@ func (a *Accounts) Delete(ctx context.Context, u hub.User) error {
 			return hub.Errorf(hub.NotFound, "No such user: %s", u.Name)
 		}
 		// Revoked once more, because a change of rights meanwhile replaces a revocation for good by one until then.
-		err = a.users.Delete(ctx, id, r.Revision, a.tokens.RevokeUser(u.ID, 0))
+		err = a.users.Delete(ctx, id, r.Revision, append(a.dropHolder(r.Value), a.tokens.RevokeUser(u.ID, 0))...)
 		if hub.KindOf(err) != hub.Conflict {
 			return err
 		}

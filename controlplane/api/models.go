@@ -33,10 +33,7 @@ func orEmpty[T any](list []T) []T {
 func (a *API) userModel(u hub.User, servers []hub.Server, scopes access.Set, withStopped bool) map[string]any {
 	res := access.Resource{User: string(u.Name), UserGroups: u.Groups}
 	fields := scopes.UserFields(res)
-	roles := []string{"user"}
-	if u.Admin {
-		roles = []string{"admin", "user"}
-	}
+	roles := a.Accounts.RolesOf(u)
 	visible := map[string]any{}
 	for i := range servers {
 		s := &servers[i]
@@ -133,16 +130,14 @@ func tokenModel(t hub.Token, now []string) map[string]any {
 }
 
 // whoamiModel is the caller's own model with what it presented.
-func (a *API) whoamiModel(c *account.Caller, servers []hub.Server) (map[string]any, error) {
+func (a *API) whoamiModel(c *account.Caller, servers []hub.Server) map[string]any {
 	var m map[string]any
 	if c.User != nil {
-		identify, err := access.Expand(access.Owner{User: string(c.User.Name)}, append(access.IdentifyScopes(access.Owner{User: string(c.User.Name)}), c.Scopes.Strings()...)...)
-		if err != nil {
-			return nil, err
-		}
+		owner := access.Owner{User: string(c.User.Name)}
+		identify := a.Accounts.Catalog().ExpandKnown(owner, append(access.IdentifyScopes(owner), c.Scopes.Strings()...)...)
 		m = a.userModel(*c.User, servers, identify, false)
 	} else {
-		m = map[string]any{"kind": "service", "name": c.Service, "admin": c.Admin(), "roles": serviceRoles(c.Admin())}
+		m = map[string]any{"kind": "service", "name": c.Service, "admin": c.Admin(), "roles": orEmpty(c.Roles())}
 	}
 	m["token_id"], m["session_id"], m["scopes"] = nil, nil, orEmpty(c.Scopes.Strings())
 	if c.Token != nil {
@@ -154,5 +149,5 @@ func (a *API) whoamiModel(c *account.Caller, servers []hub.Server) (map[string]a
 	if c.Session != nil {
 		m["session_id"] = c.Session.ID
 	}
-	return m, nil
+	return m
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/account"
@@ -69,7 +70,7 @@ func (a *API) createService(w http.ResponseWriter, r *http.Request, c *account.C
 	if err != nil {
 		return err
 	}
-	if err := mayGive(c, &s); err != nil {
+	if err := a.mayGive(c, &s); err != nil {
 		return err
 	}
 	if body.APIToken != "" {
@@ -113,14 +114,14 @@ func (b *serviceBody) service(name string) (hub.Service, error) {
 }
 
 // mayGive refuses a service that could do more than the caller, or ask users for more.
-func mayGive(c *account.Caller, s *hub.Service) error {
+func (a *API) mayGive(c *account.Caller, s *hub.Service) error {
 	if s.Admin && !c.Admin() {
 		return hub.Errorf(hub.Forbidden, "Only admins can grant admin permissions.")
 	}
 	if s.URL != "" && !c.Scopes.Has("proxy") {
 		return hub.Errorf(hub.Forbidden, "A service with a url is a part of this site, which takes the scope proxy.")
 	}
-	wanted, err := access.Expand(access.Owner{Service: s.Name}, append(s.Scopes, s.AllowedScopes...)...)
+	wanted, err := a.Accounts.Catalog().Expand(access.Owner{Service: s.Name}, slices.Concat(s.Scopes, s.AllowedScopes)...)
 	if err != nil {
 		return hub.WithCause(hub.Errorf(hub.Invalid, "A scope of the service cannot be given: %s.", err), err)
 	}
@@ -154,7 +155,7 @@ func (a *API) serviceModel(s *hub.Service, scopes access.Set) map[string]any {
 	res := access.Resource{Service: s.Name}
 	m := map[string]any{"kind": "service", "name": s.Name, "admin": s.Admin}
 	if scopes.Allows("read:roles:services", res) {
-		m["roles"] = serviceRoles(s.Admin)
+		m["roles"] = orEmpty(a.Accounts.RolesOfService(*s))
 	}
 	if !scopes.Allows("read:services", res) {
 		return m
@@ -170,11 +171,4 @@ func (a *API) serviceModel(s *hub.Service, scopes access.Set) map[string]any {
 		m["pid"], m["started"], m["failure"] = s.Run.PID, timestamp(s.Run.Started), s.Run.Failure
 	}
 	return m
-}
-
-func serviceRoles(admin bool) []string {
-	if admin {
-		return []string{"admin"}
-	}
-	return []string{}
 }

@@ -149,7 +149,8 @@ func TestNoteOfATokenSaysWhoAsked(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	root, alice := h.token(h.user("root", true)), h.user("alice", false)
-	for secret, want := range map[string]string{h.token(alice): "Requested via api", root: "Requested via api by root"} {
+	for secret, want := range map[string]string{h.token(alice): "Requested via api", root: "Requested via api by user root",
+		h.service(): "Requested via api by service automation"} {
 		var made tokenAnswer
 		h.do("POST", "/hub/api/users/alice/tokens", "", as(secret)).want(201).into(&made)
 		if made.Note != want {

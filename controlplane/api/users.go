@@ -152,7 +152,7 @@ func (a *API) createUsers(w http.ResponseWriter, r *http.Request, c *account.Cal
 	if len(body.Usernames) > maxCreate {
 		return hub.Errorf(hub.Invalid, "At most %d users can be created at once", maxCreate)
 	}
-	if err := mayGrantAdmin(c, body.Admin); err != nil {
+	if err := a.mayGrantAdmin(r, c, body.Admin); err != nil {
 		return err
 	}
 	names, err := parseNames(body.Usernames)
@@ -198,11 +198,11 @@ func parseNames(raw []string) ([]hub.UserName, error) {
 
 // mayGrantAdmin refuses to make or change an administrator to all but administrators, and to their tokens that may do less:
 // nobody grants what they do not hold (threat T78).
-func mayGrantAdmin(c *account.Caller, grant bool) error {
+func (a *API) mayGrantAdmin(r *http.Request, c *account.Caller, grant bool) error {
 	if !grant {
 		return nil
 	}
-	all, err := holdsAll(c, hub.User{Name: "admin", Admin: true})
+	all, err := a.holdsAll(r, c, hub.User{Name: "admin", Admin: true})
 	if err == nil && !(all && c.Admin()) {
 		err = hub.Errorf(hub.Forbidden, "Only admins can grant admin permissions")
 	}
@@ -210,9 +210,9 @@ func mayGrantAdmin(c *account.Caller, grant bool) error {
 }
 
 // holdsAll reports whether the caller may do all that u may.
-func holdsAll(c *account.Caller, u hub.User) (bool, error) {
-	scopes, err := account.UserScopes(u)
-	return len(access.Excess(scopes, c.Scopes, nil)) == 0, err
+func (a *API) holdsAll(r *http.Request, c *account.Caller, u hub.User) (bool, error) {
+	scopes, err := a.Accounts.UserScopes(r.Context(), u)
+	return len(a.Accounts.Excess(r.Context(), scopes, c.Scopes)) == 0, err
 }
 
 // createUser makes one user. Besides JupyterHub's admin, the body may have a password.
@@ -224,7 +224,7 @@ func (a *API) createUser(w http.ResponseWriter, r *http.Request, c *account.Call
 	if err := web.ReadJSON(w, r, &body); err != nil {
 		return err
 	}
-	if err := mayGrantAdmin(c, body.Admin); err != nil {
+	if err := a.mayGrantAdmin(r, c, body.Admin); err != nil {
 		return err
 	}
 	name, err := hub.ParseUserName(r.PathValue("user"))
@@ -269,24 +269,28 @@ func (a *API) patchUser(w http.ResponseWriter, r *http.Request, c *account.Calle
 	if err != nil {
 		return err
 	}
-	if err := mayChange(c, u, change); err != nil {
+	if err := a.mayChange(r, c, u, change); err != nil {
 		return err
 	}
 	if u, err = a.Accounts.Update(r.Context(), u.Name, change); err != nil {
 		return err
 	}
+	if change.Groups != nil {
+		a.Servers.Regroup(r.Context(), u.Name)
+	}
 	return a.writeUser(w, r, c, u)
 }
 
-// mayChange refuses changes by which the caller would get more than it has: who sets a password can sign in with it.
-func mayChange(c *account.Caller, u hub.User, change account.Change) error {
-	if err := mayGrantAdmin(c, u.Admin || change.Admin != nil && *change.Admin); err != nil {
+// mayChange refuses changes by which the caller would get more than it has: who sets a password can sign in with it, and
+// groups and roles give rights.
+func (a *API) mayChange(r *http.Request, c *account.Caller, u hub.User, change account.Change) error {
+	if err := a.mayGrantAdmin(r, c, u.Admin || change.Admin != nil && *change.Admin); err != nil {
 		return err
 	}
-	if change.Password == nil {
-		return nil
+	if err := a.Accounts.MayGive(r.Context(), c, u, change); err != nil || change.Password == nil {
+		return err
 	}
-	all, err := holdsAll(c, u)
+	all, err := a.holdsAll(r, c, u)
 	if err == nil && !all {
 		err = hub.Errorf(hub.Forbidden, "You cannot set the password of a user who may do more than you")
 	}
@@ -302,6 +306,8 @@ func parseChange(body map[string]json.RawMessage) (account.Change, error) {
 			err = json.Unmarshal(raw, &change.Admin)
 		case "groups":
 			err = json.Unmarshal(raw, &change.Groups)
+		case "roles":
+			err = json.Unmarshal(raw, &change.Roles)
 		case "password":
 			err = json.Unmarshal(raw, &change.Password)
 		default:

@@ -91,8 +91,12 @@ type User struct {
 	// Admin gives the role admin.
 	Admin  bool     `json:"admin,omitempty"`
 	Groups []string `json:"groups,omitempty"`
+	// Roles were given to this user one by one: the id of each by its name. See Role for the others.
+	Roles map[string]string `json:"roles,omitempty"`
 	// Password is an argon2id hash in PHC form, or empty when the user has none and cannot sign in with one.
-	Password     string    `json:"password,omitempty"`
+	Password string `json:"password,omitempty"`
+	// Identity is who the user is at a login provider, nil for who never signed in through one.
+	Identity     *Identity `json:"identity,omitempty"`
 	Created      time.Time `json:"created"`
 	LastActivity time.Time `json:"last_activity,omitzero"`
 	// TokensAfter is the Unix time at which the user's rights last changed. Edge tokens issued at or before it are revoked,
@@ -110,6 +114,11 @@ type Session struct {
 	Expires time.Time `json:"expires"`
 	// Epoch is the hub's when the session began: an emergency rotation of the signing key begins a new one.
 	Epoch int64 `json:"epoch,omitempty"`
+	// LastActivity is written at most once a minute. Agent and Address are what the browser and the edge said then, for people
+	// to recognise their browsers by.
+	LastActivity time.Time `json:"last_activity,omitzero"`
+	Agent        string    `json:"agent,omitempty"`
+	Address      string    `json:"address,omitempty"`
 }
 
 // Token is an API token. Its key in the store is a hash of its secret; tokens-by-owner keys index it.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/edgehub/edgehub/controlplane/account"
+	"github.com/edgehub/edgehub/controlplane/audit"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/token"
 	"github.com/edgehub/edgehub/controlplane/web"
@@ -21,14 +22,21 @@ func (p *Pages) loginForm(w http.ResponseWriter, r *http.Request) error {
 	if c != nil {
 		return p.enter(w, r, c, next)
 	}
-	return p.render.Render(w, http.StatusOK, LoginPage, LoginView{Page: p.page(w, r, nil), Next: next, Username: r.URL.Query().Get("username")})
+	if p.auto() && !r.URL.Query().Has("form") {
+		return redirect(w, withNext(r, "/hub/oauth_login", next))
+	}
+	view := LoginView{Page: p.page(w, r, nil), Next: next, Username: r.URL.Query().Get("username"), Methods: p.methods(), Passwords: !p.NoPasswords}
+	return p.render.Render(w, http.StatusOK, LoginPage, view)
 }
 
 // login checks name and password, and starts a new session. Wrong ones and a stale form are 403, as in JupyterHub.
 func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 	r.Body = http.MaxBytesReader(w, r.Body, web.MaxBody)
+	if p.NoPasswords {
+		return hub.Errorf(hub.Forbidden, "Passwords are not used here. Choose another way to sign in.")
+	}
 	next := web.Next(r)
-	view := LoginView{Next: next, Username: strings.TrimSpace(r.PostFormValue("username"))}
+	view := LoginView{Next: next, Username: strings.TrimSpace(r.PostFormValue("username")), Methods: p.methods(), Passwords: true}
 	old, err := p.caller(r)
 	if err != nil {
 		return err
@@ -37,15 +45,30 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 		view.Error = "Login form invalid or expired. Try again."
 		return p.refuseLogin(w, r, old, view)
 	}
+	name, address := strings.ToLower(view.Username), web.ClientNetwork(r)
+	if len(name) > 128 {
+		name = "" // nobody's
+	}
+	if !p.limits.take(name, address) {
+		view.Error = "Too many attempts to sign in. Wait a minute and try again."
+		return p.tooMany(w, r, old, view)
+	}
 	u, err := p.Accounts.Authenticate(r.Context(), view.Username, r.PostFormValue("password"))
 	if hub.KindOf(err) == hub.Unauthenticated {
 		p.Log.Info("sign-in refused", "user", hub.Clip(view.Username))
+		p.Audit.AddOf(r, audit.Record{Actor: view.Username, Kind: "user", Action: audit.SignIn, Status: http.StatusForbidden})
 		view.Error = "Invalid username or password"
 		return p.refuseLogin(w, r, old, view)
 	}
+	p.limits.giveBack(name, address) // wrong passwords count
 	if err != nil {
 		return err
 	}
+	return p.signIn(w, r, u, old, next)
+}
+
+// signIn starts a new session of u, ends the one that the browser had, and sends the browser on.
+func (p *Pages) signIn(w http.ResponseWriter, r *http.Request, u hub.User, old *account.Caller, next string) error {
 	if old != nil {
 		if err := p.Tokens.EndSession(r.Context(), old.Session.UserID, old.Session.ID); err != nil {
 			return err
@@ -60,7 +83,20 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 	if err := p.Accounts.Active(r.Context(), u.Name); err != nil {
 		return err
 	}
-	return p.enter(w, r, &account.Caller{User: &u, Session: &session}, next)
+	c, err := p.Accounts.OfSession(r.Context(), u, session)
+	if err != nil {
+		return err
+	}
+	p.Tokens.UseSession(r.Context(), session, r.UserAgent(), web.ClientAddress(r))
+	p.note(r, c, audit.SignIn)
+	return p.enter(w, r, c, next)
+}
+
+// note keeps a record of a sign-in or sign-out.
+func (p *Pages) note(r *http.Request, c *account.Caller, action string) {
+	rec := c.Record(action, "")
+	rec.Status = http.StatusOK
+	p.Audit.AddOf(r, rec)
 }
 
 func sessionID(c *account.Caller) string {
@@ -79,13 +115,6 @@ func (p *Pages) refuseLogin(w http.ResponseWriter, r *http.Request, old *account
 // enter gives a signed-in browser the edge token of now and sends it on. A page of the hub for the new session gets a
 // new XSRF token by itself.
 func (p *Pages) enter(w http.ResponseWriter, r *http.Request, c *account.Caller, next string) error {
-	if c.Scopes.Empty() {
-		scopes, err := account.UserScopes(*c.User)
-		if err != nil {
-			return err
-		}
-		c.Scopes = scopes
-	}
 	edgeToken, life, err := p.Accounts.EdgeToken(r.Context(), c, "")
 	if err != nil {
 		return err
@@ -105,7 +134,7 @@ func (p *Pages) logoutForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	if c == nil {
 		p.forget(w, r)
-		return redirect(w, "/hub/login")
+		return p.signedOut(w, r)
 	}
 	return p.render.Render(w, http.StatusOK, LogoutPage, LogoutView{Page: p.page(w, r, c)})
 }
@@ -124,9 +153,13 @@ func (p *Pages) logout(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		p.Log.Info("signed out", "user", c.User.Name)
+		p.note(r, c, audit.SignOut)
 	}
 	p.forget(w, r)
-	return redirect(w, "/hub/login")
+	if c != nil {
+		return p.signOutThere(w, r, c)
+	}
+	return p.signedOut(w, r)
 }
 
 // forget deletes our cookies in the browser, those that it sent: a form of another site, which comes without them, must sign

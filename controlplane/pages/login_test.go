@@ -364,3 +364,28 @@ func TestSignInPageGivesAFreshEdgeToken(t *testing.T) {
 	}
 	b.get("/hub/login").wantText(http.StatusOK, "Sign in") // a user who is gone is nobody
 }
+
+// Wrong passwords count, for the name in whatever spelling; when there were too many of them a right one does not help either.
+func TestGuessingIsSlow(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.user("alice", false, password)
+	s.user("bob", false, password)
+	b := s.browser()
+	for range 3 {
+		b.post("/hub/login", "username", "bob", "password", password).want(http.StatusFound)
+	}
+	// There is more to guess every twenty seconds, in which a slow machine tries once or twice.
+	b = s.browser()
+	v := b.post("/hub/login", "username", "alice", "password", password)
+	for i := 0; i < 60 && v.status == http.StatusFound; i++ {
+		b = s.browser()
+		b.post("/hub/login", "username", []string{"alice", "ALICE"}[i%2], "password", "wrong")
+		v = b.post("/hub/login", "username", "alice", "password", password)
+	}
+	v.wantText(http.StatusTooManyRequests, "Too many attempts to sign in.")
+	if v.header.Get("Retry-After") == "" || v.field("username") != "alice" {
+		t.Errorf("the page says %v, with user name %q", v.header, v.field("username"))
+	}
+	b.post("/hub/login", "username", "bob", "password", password).want(http.StatusFound)
+}

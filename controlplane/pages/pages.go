@@ -8,6 +8,7 @@ import (
 
 	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/account"
+	"github.com/edgehub/edgehub/controlplane/audit"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/spawn"
 	"github.com/edgehub/edgehub/controlplane/store"
@@ -24,18 +25,24 @@ type Options struct {
 	Servers  *spawn.Manager
 	XSRF     web.XSRF
 	Log      *slog.Logger
+	// Audit keeps who did what, unless it is nil.
+	Audit *audit.Log
 	// Version is edgehub's, for the footer.
 	Version string
 	// Hosts are the hub's hosts if every user has one, else nil.
 	Hosts *routes.Hosts
 	// Base is what the hub is below. The handlers are mounted with web.Below.
 	Base routes.Base
+	// Logins are the login providers, nil for none. NoPasswords leaves them as the only way to sign in.
+	Logins      Logins
+	NoPasswords bool
 }
 
 // Pages are the handlers of the hub's pages.
 type Pages struct {
 	Options
 	render *Renderer
+	limits limits
 }
 
 // New returns the handler of everything that is not the API: the pages below /hub, and what edges pass on because no route
@@ -45,12 +52,14 @@ func New(opts Options) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pages{Options: opts, render: renderer}
+	p := &Pages{Options: opts, render: renderer, limits: newLimits()}
 	adapter := web.Adapter{Log: opts.Log, WriteError: p.writeError}
 	mux := http.NewServeMux()
 	static := Static()
 	mux.Handle("GET "+staticPrefix, static)
 	mux.Handle("GET "+logoPath, static)
+	mux.Handle("GET "+faviconPath, static)
+	mux.Handle("POST /hub/security/csp-report", adapter.Handle(p.cspReport))
 	mux.Handle("GET /hub/health", adapter.Handle(p.health))
 	for pattern, h := range map[string]web.Handler{
 		"GET /hub":                               p.toHub,
@@ -59,6 +68,10 @@ func New(opts Options) (http.Handler, error) {
 		"POST /hub/login":                        p.login,
 		"GET /hub/logout":                        p.logoutForm,
 		"POST /hub/logout":                       p.logout,
+		"GET /hub/oauth_login":                   p.oauthLogin,
+		"GET /hub/oauth_login/{provider}":        p.oauthLogin,
+		"GET /hub/oauth_callback":                p.oauthCallback,
+		"GET /hub/oauth_callback/{provider}":     p.oauthCallback,
 		"GET /hub/home":                          p.signedIn(p.home),
 		"GET /hub/spawn":                         p.signedIn(p.spawnForm),
 		"GET /hub/spawn/{user}":                  p.signedIn(p.spawnForm),
@@ -74,10 +87,11 @@ func New(opts Options) (http.Handler, error) {
 		"GET /hub/edge/visit":                    p.signedIn(p.edgeVisit),
 		"GET /hub/error/{code}":                  p.errorPage,
 		"/hub/user/{user}/{rest...}":             p.notRunning,
-		"/hub/": func(http.ResponseWriter, *http.Request) error {
-			return hub.Errorf(hub.NotFound, "There is no such page.")
-		},
-		"/": p.outside,
+		"/hub/user/{user}":                       p.notRunning,
+		"GET /hub/user-redirect":                 noSuchPage,
+		"/hub":                                   p.unknown(mux),
+		"/hub/":                                  p.unknown(mux),
+		"/":                                      p.outside,
 	} {
 		mux.Handle(pattern, adapter.Handle(topLevelOnly(h)))
 	}
@@ -89,6 +103,7 @@ func headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-JupyterHub-Version", hub.Version)
+		h.Set("Access-Control-Allow-Headers", "accept, content-type, authorization")
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
@@ -133,6 +148,9 @@ func (p *Pages) caller(r *http.Request) (*account.Caller, error) {
 	if hub.KindOf(err) == hub.Unauthenticated {
 		return nil, nil
 	}
+	if err == nil {
+		p.Tokens.UseSession(r.Context(), *c.Session, r.UserAgent(), web.ClientAddress(r))
+	}
 	return c, err
 }
 
@@ -145,23 +163,27 @@ func (p *Pages) signedIn(next func(visit) error) web.Handler {
 			return err
 		}
 		if c == nil {
-			return toLogin(w, r)
+			return p.toLogin(w, r)
 		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			if err := p.XSRF.Check(r, c.Session.ID); err != nil {
 				return err
 			}
 		}
-		return next(visit{Caller: c, w: w, r: r})
+		return p.Audit.Around(w, r, c.Record(r.Pattern, r.URL.EscapedPath()), func(w http.ResponseWriter) error {
+			return next(visit{Caller: c, w: w, r: r})
+		})
 	}
 }
 
-func toLogin(w http.ResponseWriter, r *http.Request) error {
-	next := r.URL.EscapedPath()
-	if r.URL.RawQuery != "" {
-		next += "?" + r.URL.RawQuery
+func (p *Pages) toLogin(w http.ResponseWriter, r *http.Request) error {
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if !reads && p.auto() {
+		// A browser does not follow a form from here to the provider: our Content-Security-Policy forbids that.
+		return hub.Errorf(hub.Unauthenticated, "You are not signed in any more. Sign in and try again.")
 	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+	next := withQuery(r.URL.EscapedPath(), r)
+	if !reads {
 		next = "/hub/home"
 	}
 	return redirect(w, withNext(r, "/hub/login", next))
@@ -172,9 +194,12 @@ func withNext(r *http.Request, path, next string) string {
 	return web.WithNext(web.Base(r), path, next)
 }
 
-func redirect(w http.ResponseWriter, to string) error {
+func redirect(w http.ResponseWriter, to string) error { return redirectAs(w, http.StatusFound, to) }
+
+func redirectAs(w http.ResponseWriter, status int, to string) error {
 	w.Header().Set("Location", to)
-	w.WriteHeader(http.StatusFound)
+	w.Header().Set("Content-Type", "text/html")
+	w.WriteHeader(status)
 	return nil
 }
 
@@ -200,7 +225,13 @@ func (p *Pages) writeError(w http.ResponseWriter, r *http.Request, status int, e
 	if callerErr != nil {
 		c = nil
 	}
-	view := ErrorView{Page: p.page(w, r, c), Status: status, Message: web.Message(err), RequestID: web.RequestID(r)}
+	view := ErrorView{Page: p.page(w, r, c), Status: status, Message: web.Message(err), RequestID: web.RequestID(r), Retry: retryOf(r, err)}
+	switch {
+	case view.Retry != "":
+		view.Title = "Signing in did not work"
+	case hub.KindOf(err) == hub.Unauthenticated:
+		view.Title = "Please sign in"
+	}
 	if renderErr := p.render.Render(w, status, ErrorPage, view); renderErr != nil {
 		p.Log.Error("cannot render the error page", "err", renderErr)
 		http.Error(w, http.StatusText(status), status)
@@ -226,9 +257,7 @@ func (p *Pages) errorPage(w http.ResponseWriter, r *http.Request) error {
 
 // toHub adds the slash.
 func (p *Pages) toHub(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Location", "/hub/")
-	w.WriteHeader(http.StatusMovedPermanently)
-	return nil
+	return redirectAs(w, http.StatusMovedPermanently, "/hub/")
 }
 
 // index sends people to their server if it runs, else home.
@@ -255,11 +284,10 @@ func (p *Pages) outside(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return hub.Errorf(hub.Forbidden, "'_xsrf' argument missing from %s", r.Method)
 	}
-	to := "/hub" + path
-	if r.URL.RawQuery != "" {
-		to += "?" + r.URL.RawQuery
+	if missesSlash(path) {
+		return redirectAs(w, http.StatusMovedPermanently, withQuery(path+"/", r))
 	}
-	return redirect(w, to)
+	return redirect(w, withQuery("/hub"+path, r))
 }
 
 // serverNotRunning is JupyterHub's answer to programs, whatever they accept: JupyterLab shows "Server unavailable" on 424.

@@ -38,11 +38,14 @@ func samples() []sample {
 			ServerRef: mine, URL: "/user/alice/", State: s, Failure: failure, LastActivity: time.Unix(1e9, 0),
 		}}
 	}
+	methods := []MethodView{{hub.LoginMethod{Name: "school", Label: "Example School"}}, {hub.LoginMethod{Name: "lab", Label: "Lab"}}}
 	return []sample{
-		{"login", LoginPage, LoginView{Page: anyone}},
-		{"login again", LoginPage, LoginView{Page: p}},
-		{"login refused", LoginPage, LoginView{Page: anyone, Next: "/hub/home", Username: "alice", Error: "No."}},
+		{"login", LoginPage, LoginView{Page: anyone, Passwords: true}},
+		{"login again", LoginPage, LoginView{Page: p, Passwords: true}},
+		{"login refused", LoginPage, LoginView{Page: anyone, Next: "/hub/home", Username: "alice", Error: "No.", Passwords: true, Methods: methods}},
+		{"login without passwords", LoginPage, LoginView{Page: anyone, Next: "/hub/home", Methods: methods}},
 		{"logout", LogoutPage, LogoutView{Page: p}},
+		{"logout there too", LogoutPage, LogoutView{Page: anyone, Leave: "https://op.test/end"}},
 		{"logout of nobody", LogoutPage, LogoutView{Page: anyone}},
 		{"home stopped", HomePage, home(hub.Stopped, "")},
 		{"home starting", HomePage, home(hub.Starting, "")},

@@ -85,10 +85,17 @@ type LoginView struct {
 	Username string
 	// Error says why the last try failed.
 	Error string
+	// Methods are the login providers, Passwords says whether the form is shown.
+	Methods   []MethodView
+	Passwords bool
 }
 
 // LogoutView asks whether to sign out, for those who GET /hub/logout: a GET changes nothing (threat T55).
-type LogoutView struct{ Page }
+type LogoutView struct {
+	Page
+	// Leave is where the browser goes to be signed out at the login provider too; usually empty.
+	Leave string
+}
 
 // HomeView is the page of the signed-in user.
 type HomeView struct {

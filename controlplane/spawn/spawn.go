@@ -74,6 +74,8 @@ func (o Options) withDefaults() Options {
 type Manager struct {
 	opts    Options
 	servers store.Table[hub.Server]
+	users   store.Table[hub.User]
+	groups  store.Table[hub.Regroup]
 	log     *slog.Logger
 	client  *http.Client
 	jobs    chan job
@@ -99,6 +101,8 @@ func New(opts Options) *Manager {
 	return &Manager{
 		opts:    opts.withDefaults(),
 		servers: store.NewTable[hub.Server](opts.Store, store.Servers, "server"),
+		users:   store.NewTable[hub.User](opts.Store, store.Users, "user"),
+		groups:  store.NewTable[hub.Regroup](opts.Store, store.Regroups, "change of groups"),
 		log:     opts.Log,
 		client: &http.Client{
 			Timeout:       10 * time.Second,

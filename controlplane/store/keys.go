@@ -18,9 +18,15 @@ const (
 	UserSession = "user-sessions/"
 	Visits      = "visits/"
 	Secrets     = "secrets/"
+	SpentLogins = "spent-logins/"
 	Members     = "members/"
 	HandRoutes  = "hand-routes/"
 	Holds       = "holds/"
+	Roles       = "roles/"
+	RoleHolders = "role-holders/"
+	RoleChanges = "role-changes/"
+	Regroups    = "regroups/"
+	Audit       = "audit/"
 )
 
 // ID joins the parts of a record's identity into one string, so that different parts never give the same one.

@@ -134,7 +134,7 @@ func (s *Service) Find(ctx context.Context, secret string) (hub.Token, error) {
 	return r.Value, nil
 }
 
-// OfUser lists a user's unexpired API tokens in the order of their ids.
+// OfUser lists a user's unexpired API tokens in the order of their ids. Expired ones are removed on the way.
 func (s *Service) OfUser(ctx context.Context, userID string) ([]hub.Token, error) {
 	entries, err := s.owners.All(ctx, store.ID("user", userID)+"/")
 	if err != nil {
@@ -151,6 +151,10 @@ func (s *Service) OfUser(ctx context.Context, userID string) ([]hub.Token, error
 		}
 		if !expired(r.Value.Expires) {
 			all = append(all, r.Value)
+			continue
+		}
+		if err := s.deleteEntry(ctx, e); err != nil && hub.KindOf(err) != hub.NotFound {
+			return nil, err
 		}
 	}
 	return all, nil
@@ -185,6 +189,11 @@ func (s *Service) revoke(what, id string, before int64) store.Op {
 func (s *Service) RevokeUser(userID string, before int64) store.Op {
 	return s.revoke(routes.RevokedUser, userID, before)
 }
+
+// RevokeShared makes edges refuse every edge token that depends on a role (by its mark) or a group, or is of a service, as what
+// says, and was issued with an earlier revision of all roles: one write, however many have the role. It belongs in the
+// transaction that changes hub.RoleChanges, whose revision is then the revocation's own.
+func (s *Service) RevokeShared(what, id string) store.Op { return s.revoke(what, id, 0) }
 
 // DeleteAll ends all API tokens and sessions of a user, and with them every edge token, for good.
 func (s *Service) DeleteAll(ctx context.Context, userID string) error {

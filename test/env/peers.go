@@ -14,6 +14,7 @@ import (
 // Variables that name the real peers; test/setup/env.sh sets them.
 const (
 	Etcd           = "EDGEHUB_TEST_ETCD"
+	DexProgram     = "EDGEHUB_TEST_DEX"
 	TraefikProgram = "EDGEHUB_TEST_TRAEFIK"
 	Chromium       = "EDGEHUB_TEST_CHROMIUM"
 	Jupyter        = "EDGEHUB_TEST_JUPYTER_BIN" // a folder

@@ -38,6 +38,8 @@ type Options struct {
 	Base routes.Base
 	// Args are more arguments for `edgehub up`, or for `edgehub hub`.
 	Args []string
+	// Public tells the hub its public address.
+	Public bool
 	// ActivityInterval is how often the front door of New reports activity, a minute if empty.
 	ActivityInterval string
 }
@@ -133,7 +135,7 @@ func New(t testing.TB, o Options) *World {
 			"--watch-progress-notify-interval=5s", "--unsafe-no-fsync", "--log-level=warn"}})
 	w.Hub = w.process("hub", Process{path: binary, ready: w.answers(w.hub+"/hub/health", ""), env: w.hubEnv(o),
 		args: append([]string{"hub", "--etcd", w.EtcdURL, "--listen", host(w.hub), "--data", w.Data, "--api-url", w.front + "/hub/api",
-			"--bootstrap-token-file", w.file("token"), "--log-level", "debug", "--config", w.file("hub.yml")}, o.Args...)})
+			"--bootstrap-token-file", w.file("token"), "--log-level", "debug", "--config", w.file("hub.yml")}, w.args(o)...)})
 	w.Front = w.newFront(binary, o)
 	w.Etcd.Start()
 	w.Front.Launch() // it waits for the others by itself
@@ -141,6 +143,14 @@ func New(t testing.TB, o Options) *World {
 	w.Front.Await()
 	Eventually(t, "the front door has found the hub", readyTime, func() error { return w.answer(t.Context(), w.URL("/hub/health"), "") })
 	return w
+}
+
+// args are the options' arguments for the hub.
+func (w *World) args(o Options) []string {
+	if o.Public {
+		return append([]string{"--public-url", w.front}, o.Args...)
+	}
+	return o.Args
 }
 
 // Up makes a world of one `edgehub up`.
@@ -152,7 +162,7 @@ func Up(t testing.TB, o Options) *World {
 	if w.edge == Traefik {
 		args = append(args, "--traefik", Peer(t, TraefikProgram))
 	}
-	w.Hub = w.process("up", Process{path: Binary(t), ready: w.answers(w.URL("/hub/health"), ""), env: w.hubEnv(o), args: append(args, o.Args...)})
+	w.Hub = w.process("up", Process{path: Binary(t), ready: w.answers(w.URL("/hub/health"), ""), env: w.hubEnv(o), args: append(args, w.args(o)...)})
 	w.hub = w.front
 	w.Hub.Start()
 	return w

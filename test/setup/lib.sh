@@ -23,6 +23,7 @@ home_of() {
 	case $1 in
 	jupyter) key=${EDGEHUB_JUPYTER:-auto}-$(hash "$test_dir/setup/requirements.txt") ;;
 	etcd) key=$(hash "$test_dir/etcd/go.mod" "$test_dir/etcd/go.sum") ;;
+	dex) key=$(hash "$test_dir/dex/go.mod" "$test_dir/dex/go.sum") ;;
 	traefik) key=$traefik_version-$(hash "$test_dir"/traefik/{build.sh,go.mod,go.sum,dns_stub.go.txt,dynext/ext.go}) ;;
 	# A linter refuses code for a newer Go than it was built with.
 	lint) key=$(cd "$test_dir/tools" && go env GOVERSION)-$(hash "$test_dir/tools/go.mod" "$test_dir/tools/go.sum") ;;
