@@ -101,8 +101,9 @@ func newPass(s *shared, w http.ResponseWriter, r *http.Request, f *found, key st
 	p.told = forwardedHeader(p.scheme, p.host)
 	p.told["Connection"] = nil
 	p.told["Cookie"] = withoutHubCookies(r.Header["Cookie"])
-	if f.route.Auth != routes.AuthPass {
-		p.told["Authorization"] = nil
+	p.told["Authorization"] = nil
+	if f.route.Auth == routes.AuthPass {
+		p.told["Authorization"] = ownToken(r)
 	}
 	if bearer != "" {
 		present(p.told, f.route, p.who.claims, bearer)
@@ -190,4 +191,14 @@ func ticketFor(s *shared, route *routes.Route, c *routes.Claims, now int64) (str
 		s.tickets.put(key, ticket, now+routes.TicketLife/2, now)
 	}
 	return ticket, err
+}
+
+// ownToken is the Authorization header of a visitor for a program that asks the hub itself who that is: one API token. What
+// only edges accept stays with them.
+func ownToken(r *http.Request) []string {
+	token, problem := headerToken(r)
+	if problem != nobody || token == "" || routes.IsEdgeToken(token) || routes.IsTicket(token) {
+		return nil
+	}
+	return r.Header["Authorization"]
 }

@@ -15,7 +15,7 @@ const (
 	// AuthNone passes requests on without credentials. Everybody may visit.
 	AuthNone = "none"
 	// AuthPass passes requests on with the visitor's Authorization header and without the hub's cookies. Everybody may visit. It
-	// is for a service that asks the hub itself who its visitors are (HubOAuth).
+	// is for a program that asks the hub itself who its visitors are (HubOAuth, jupyterhub-singleuser without tickets).
 	AuthPass = "pass"
 	// AuthSecret replaces the visitor's credentials by "Authorization: token <Secret>" (Jupyter Server's own token).
 	AuthSecret = "secret"

@@ -199,7 +199,9 @@ type revocations struct {
 func (v *revocations) put(old, r hub.Role) {
 	v.ops = append(v.ops, store.Put(v.a.roles.Key(store.ID(r.Name)), asStored(r)))
 	before, now := v.a.visits(old), v.a.visits(r)
-	if !slices.Equal(before, now) || len(now) > 0 && !slices.Equal(old.Users, r.Users) {
+	// Nobody's edge token depends on a role that there was not.
+	known := old.ID != "" || hub.IsDefaultRole(r.Name)
+	if known && (!slices.Equal(before, now) || len(now) > 0 && !slices.Equal(old.Users, r.Users)) {
 		v.revoke(routes.RevokedRole, mark(r.Name))
 	}
 	if len(before)+len(now) > 0 {

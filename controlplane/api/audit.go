@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/edgehub/edgehub/controlplane/account"
+	"github.com/edgehub/edgehub/controlplane/audit"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/web"
 )
@@ -17,7 +18,7 @@ func (a *API) audited(w http.ResponseWriter, r *http.Request, c *account.Caller,
 	if quiet[r.Pattern] {
 		return next(w)
 	}
-	return a.Audit.Around(w, r, c.Record(r.Pattern, r.URL.EscapedPath()), next)
+	return a.Audit.Around(w, r, audit.Of(c, r.Pattern, r.URL.EscapedPath()), next)
 }
 
 // maxAudit is the longest page of the audit log.

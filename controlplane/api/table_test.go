@@ -204,7 +204,7 @@ func TestEveryEndpoint(t *testing.T) {
 		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","users":["nobody"]}`, 400, "", "No such user: nobody"},
 		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","users":["not ok"]}`, 400, "", "Invalid username: not ok"},
 		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","groups":[""]}`, 400, "", "The name of a group must have 1 to 255 bytes."},
-		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","auth":"ticket"}`, 400, "", "Unknown auth 'ticket': use headers, secret or none."},
+		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","auth":"ticket"}`, 400, "", "Unknown auth 'ticket': use headers, secret, pass or none."},
 		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","auth":"secret"}`, 400, "", badSecret},
 		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","secret":"0123456789abcde\n"}`, 400, "", badSecret},
 		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","auth":"none","users":["alice"]}`, 400, "",

@@ -133,8 +133,12 @@ type Token struct {
 	Server string `json:"server,omitempty"`
 	Note   string `json:"note,omitempty"`
 	// Scopes as they were asked for; what they are worth is computed at each use (package access).
-	Scopes       []string  `json:"scopes"`
-	Session      string    `json:"session,omitempty"`
+	Scopes  []string `json:"scopes"`
+	Session string   `json:"session,omitempty"`
+	// OAuthClient is the id of the client that an OAuth access token was issued to, and Issuer the id of the API token with
+	// which that client proved who it is. The token ends with its Session and with its Issuer.
+	OAuthClient  string    `json:"oauth_client,omitempty"`
+	Issuer       string    `json:"issuer,omitempty"`
 	Created      time.Time `json:"created"`
 	Expires      time.Time `json:"expires,omitzero"`
 	LastActivity time.Time `json:"last_activity,omitzero"`

@@ -94,7 +94,7 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request, u hub.User, old *
 
 // note keeps a record of a sign-in or sign-out.
 func (p *Pages) note(r *http.Request, c *account.Caller, action string) {
-	rec := c.Record(action, "")
+	rec := audit.Of(c, action, "")
 	rec.Status = http.StatusOK
 	p.Audit.AddOf(r, rec)
 }
@@ -170,5 +170,6 @@ func (p *Pages) forget(w http.ResponseWriter, r *http.Request) {
 			web.SetCookie(w, r, name, "", -1)
 		}
 	}
+	web.ForgetSessionID(w, r)
 	p.XSRF.Forget(w, r)
 }

@@ -55,6 +55,8 @@ type Options struct {
 	StopGrace time.Duration
 	// HoldStart is how long edges may keep a program's request while its server starts, in whole seconds; zero: not at all.
 	HoldStart time.Duration
+	// ClientScopes is what servers may ask of their visitors as OAuth clients.
+	ClientScopes []string
 }
 
 func (o Options) withDefaults() Options {

@@ -27,6 +27,9 @@ const (
 	RoleChanges = "role-changes/"
 	Regroups    = "regroups/"
 	Audit       = "audit/"
+	OAuthCodes  = "oauth/codes/"
+	OAuthUsed   = "oauth/used/"
+	OAuthIssued = "oauth/issued/"
 )
 
 // ID joins the parts of a record's identity into one string, so that different parts never give the same one.
