@@ -60,7 +60,7 @@ func (a *Accounts) serviceRights(ctx context.Context, name string) (rights, erro
 		return rights{}, err
 	}
 	r := rights{owner: access.Owner{Service: name}, roles: b.heldBy(s.Value), book: b}
-	r.all = a.catalog.ExpandKnown(r.owner, b.scopes(r.roles)...)
+	r.all = a.catalog.ExpandKnown(r.owner, append(b.scopes(r.roles), s.Value.Scopes...)...)
 	r.byRole = r.all
 	return r, nil
 }
