@@ -22,8 +22,10 @@ import (
 
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/api"
+	"github.com/edgehub/edgehub/controlplane/audit"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/login"
+	"github.com/edgehub/edgehub/controlplane/oauth"
 	"github.com/edgehub/edgehub/controlplane/pages"
 	"github.com/edgehub/edgehub/controlplane/spawn"
 	"github.com/edgehub/edgehub/controlplane/spawn/local"
@@ -106,6 +108,7 @@ func (c *ControlPlane) Run(ctx context.Context, ready func()) error {
 	var manager sync.WaitGroup
 	manager.Go(func() { _ = parts.servers.Run(workers) })
 	manager.Go(func() { parts.accounts.Tend(workers, c.log) })
+	manager.Go(func() { st.Follow(workers) })
 	manager.Go(func() { parts.tokens.Tend(workers, c.opts.RotateKeysEvery, c.log) })
 	err = c.serve(ctx, parts.handler, ready)
 	if c.opts.CleanupServers {
@@ -142,8 +145,8 @@ func (c *ControlPlane) awaitStore(ctx context.Context, st *store.Store) error {
 
 // parts are what a replica consists of.
 type parts struct {
-	tokens   *token.Service
 	accounts *account.Accounts
+	tokens   *token.Service
 	servers  *spawn.Manager
 	logins   *login.Login
 	handler  http.Handler
@@ -162,14 +165,18 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	if err := accounts.Complete(ctx, c.log); err != nil {
 		return nil, err
 	}
+	if err := accounts.Configure(ctx, c.opts.Rights); err != nil {
+		return nil, err
+	}
 	if err := c.bootstrap(ctx, accounts); err != nil {
 		return nil, err
 	}
+	audited := audit.New(st, c.opts.AuditLog, c.log)
 	hosts, base := c.opts.hosts(), c.opts.base()
 	servers := spawn.New(spawn.Options{
 		Store: st, Tokens: tokens, Spawner: c.spawner, Log: c.log, Replica: c.id, HubID: signing.HubID(),
 		APIURL: c.opts.APIURL, PublicURL: c.opts.PublicURL, Base: base, Hosts: hosts, StartTimeout: c.opts.StartTimeout, ReadyTimeout: c.opts.ReadyTimeout,
-		HoldStart: c.opts.HoldStart,
+		HoldStart: c.opts.HoldStart, ClientScopes: c.opts.OAuthScopes,
 	})
 	xsrf := web.XSRF{MAC: signing.MAC}
 	logins, err := login.New(login.Options{Providers: c.opts.Logins, HubURL: strings.TrimSuffix(c.opts.PublicURL, "/") + base.Path("/hub/"), Accounts: accounts, Store: st, MAC: signing.MAC, Log: c.log})
@@ -177,16 +184,19 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 		return nil, err
 	}
 	html, err := pages.New(pages.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Version: c.opts.Version,
-		Base: base, Hosts: hosts, Logins: logins, NoPasswords: c.opts.NoPasswords})
+		Base: base, Hosts: hosts, Logins: logins, NoPasswords: c.opts.NoPasswords, Audit: audited})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	rest := api.New(api.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Base: base, Hosts: hosts})
+	rest := api.New(api.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Base: base, Hosts: hosts,
+		Audit: audited, MaxTokenLife: c.opts.MaxTokenLife})
+	mux.Handle(oauth.Prefix, oauth.New(oauth.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Pages: html, Log: c.log,
+		PublicURL: c.opts.PublicURL, RequirePKCE: c.opts.RequirePKCE, TokenLife: c.opts.OAuthTokenLife}))
 	mux.Handle("/hub/api", rest)
 	mux.Handle("/hub/api/", rest)
 	mux.Handle("/", html)
-	return &parts{tokens: tokens, accounts: accounts, servers: servers, logins: logins, handler: web.WithRequestID(c.log, web.StrictPath(web.Below(base, mux)))}, nil
+	return &parts{accounts: accounts, tokens: tokens, servers: servers, logins: logins, handler: web.WithRequestID(c.log, web.StrictPath(web.Below(base, mux)))}, nil
 }
 
 // bootstrap makes a new hub usable: an administrator who can sign in, and the token of automation.

@@ -1,12 +1,15 @@
 package controlplane
 
 import (
+	"io"
 	"log/slog"
 	"net"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/edgehub/edgehub/controlplane/access"
+	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/login"
 	"github.com/edgehub/edgehub/controlplane/spawn/local"
@@ -42,6 +45,13 @@ type Options struct {
 	NoPasswords bool
 	// BootstrapToken, if not empty, is made the API token of the admin service "bootstrap".
 	BootstrapToken string
+	// Rights are the roles and scopes of the configuration. It is authoritative for what it names.
+	Rights account.Config
+	// MaxTokenLife is the longest life of a token made by API, and the default: JupyterHub's token_expires_in_max_seconds.
+	// Zero is for ever.
+	MaxTokenLife time.Duration
+	// AuditLog takes audit records as JSON lines. It may be nil.
+	AuditLog io.Writer
 	// RotateKeysEvery is how old a signing key gets before a new one is published. Zero is for ever.
 	RotateKeysEvery time.Duration
 	// CleanupServers stops all servers when the replica ends in an orderly way, JupyterHub's cleanup_servers.
@@ -51,6 +61,12 @@ type Options struct {
 	// HoldStart is how long programs' requests may wait for a server to start: whole seconds up to MaxHoldStart, or zero.
 	HoldStart time.Duration
 	Spawner   local.Options
+	// RequirePKCE refuses OAuth clients that do not use PKCE, JupyterHub's oauth_require_pkce. OAuthTokenLife is how long OAuth
+	// access tokens are good at most, its oauth_token_expires_in; zero is as long as a session.
+	RequirePKCE    bool
+	OAuthTokenLife time.Duration
+	// OAuthScopes is what servers may ask of their visitors as OAuth clients, JupyterHub's oauth_client_allowed_scopes.
+	OAuthScopes []string
 	// Version is edgehub's, for people to see.
 	Version string
 	Log     *slog.Logger
@@ -72,6 +88,18 @@ func (o *Options) validate() error {
 	}
 	if h := o.HoldStart; h < 0 || h > MaxHoldStart || h%time.Second != 0 {
 		return hub.Errorf(hub.Invalid, "%s is no time to hold requests while a server starts. Write whole seconds, %s at most, for example 30s; 0 for not at all.", h, MaxHoldStart)
+	}
+	if err := o.Rights.Check(); err != nil {
+		return err
+	}
+	if o.MaxTokenLife < 0 {
+		return hub.Errorf(hub.Invalid, "%s is no longest life of a token. Write a number of seconds, or 0 for no limit.", o.MaxTokenLife)
+	}
+	if d := o.OAuthTokenLife; d < 0 || d > 0 && d < time.Minute {
+		return hub.Errorf(hub.Invalid, "OAuth access tokens cannot be good for %s. Use a minute or more, for example 24h; 0 for as long as the session.", d)
+	}
+	if err := access.CheckClientScopes(o.OAuthScopes); err != nil {
+		return hub.Errorf(hub.Invalid, "oauth_client_allowed_scopes: %s.", err)
 	}
 	if err := token.CheckKeyAge(o.RotateKeysEvery); err != nil {
 		return err

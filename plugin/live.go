@@ -157,7 +157,8 @@ func (l *live) concerned(c *change) []*visit {
 
 // concerns reports whether a revocation in c, or a new epoch of the keys, may be that of a visitor.
 func concerns(c *change, claims *routes.Claims) bool {
-	return claims != nil && (c.keys || c.sessions[claims.Session] || c.tokens[claims.Token] || c.users[claims.UserID])
+	return claims != nil && (c.keys || c.sessions[claims.Session] || c.tokens[claims.Token] || c.users[claims.UserID] ||
+		c.shared)
 }
 
 // review ends those of list that s no longer admits, and returns how many.

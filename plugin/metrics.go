@@ -121,6 +121,7 @@ func (s *state) writeTable(x *exposition) {
 	x.sample(`edgehub_edge_revocations{of="session"}`, int64(len(v.sessions)))
 	x.sample(`edgehub_edge_revocations{of="token"}`, int64(len(v.tokens)))
 	x.sample(`edgehub_edge_revocations{of="user"}`, int64(len(v.users)))
+	x.sample(`edgehub_edge_revocations{of="role or group"}`, int64(len(v.shared)))
 	x.gauge("edgehub_edge_bad_records", "Records in etcd that cannot be read, and so count as absent.", int64(len(v.bad)))
 }
 

@@ -221,15 +221,44 @@ func revokedIn(v *view, c *routes.Claims) int {
 		return revokedBefore
 	}
 	before, ok := v.users[c.UserID]
-	switch {
-	case !ok:
-		return notRevoked
-	case before == 0:
+	if ok && before == 0 {
 		return revokedForGood
-	case c.IssuedAt <= before:
+	}
+	if ok && c.IssuedAt <= before || len(v.shared) > 0 && c.Revision < lastChange(v, c) {
 		return revokedBefore
 	}
 	return notRevoked
+}
+
+// lastChange is the revision of the last change of a role or group that the rights of c depend on, 0 if there is none.
+func lastChange(v *view, c *routes.Claims) int64 {
+	last := v.shared[c.UserID] // a service
+	for _, key := range dependsOn(v, c) {
+		if v.shared[key] > last {
+			last = v.shared[key]
+		}
+	}
+	return last
+}
+
+// dependsOn are the keys of v.shared that may concern the bearer of c.
+func dependsOn(v *view, c *routes.Claims) []string {
+	keys := make([]string, 0, len(c.Roles)+len(c.Groups))
+	for _, group := range c.Groups {
+		keys = append(keys, "group/"+group)
+	}
+	for _, mark := range c.Roles {
+		if mark != routes.AnyRole {
+			keys = append(keys, "role/"+mark)
+			continue
+		}
+		for key := range v.shared {
+			if strings.HasPrefix(key, "role/") {
+				keys = append(keys, key)
+			}
+		}
+	}
+	return keys
 }
 
 // admits reports whether a visit that was admitted to r may go on: the route still leads to the same instance, and its

@@ -17,6 +17,7 @@ type view struct {
 	sessions map[string]bool
 	tokens   map[string]bool
 	users    map[string]int64 // user id -> end of the revoked time, 0 for ever
+	shared   map[string]int64 // "role/" and a mark, "group/" or "service/" and a name -> the revision before which tokens are revoked
 	hubs     map[string]*address
 	starting map[string]*routes.Starting // by prefix
 	bad      map[string]bool             // records that could not be read: etcd keys, and "/" with the id of a route
@@ -30,6 +31,7 @@ func newView() *view {
 		sessions: make(map[string]bool),
 		tokens:   make(map[string]bool),
 		users:    make(map[string]int64),
+		shared:   make(map[string]int64),
 		hubs:     make(map[string]*address),
 		starting: make(map[string]*routes.Starting),
 		bad:      make(map[string]bool),
@@ -106,6 +108,7 @@ type change struct {
 	sessions map[string]bool
 	tokens   map[string]bool
 	users    map[string]bool
+	shared   bool // revocations that concern many
 	keys     bool
 	hubs     bool
 }
@@ -118,7 +121,7 @@ func newChange() *change {
 // any reports whether anything that the edge uses has changed.
 func (c *change) any() bool { return c.keys || c.hubs || len(c.prefixes) > 0 || c.revokes() }
 
-func (c *change) revokes() bool { return len(c.sessions)+len(c.tokens)+len(c.users) > 0 }
+func (c *change) revokes() bool { return c.shared || len(c.sessions)+len(c.tokens)+len(c.users) > 0 }
 
 func (v *view) putAll(records []*record, c *change) {
 	for _, rec := range records {
@@ -233,6 +236,12 @@ func (v *view) putRevocation(rec *record, c *change) {
 			v.users[id] = rec.revoked.Before
 		}
 		c.users[id] = true
+	case routes.RevokedRole, routes.RevokedGroup, routes.RevokedService:
+		delete(v.shared, what+"/"+id)
+		if !rec.gone {
+			v.shared[what+"/"+id] = rec.mod
+		}
+		c.shared = true
 	}
 }
 
@@ -265,6 +274,9 @@ func (v *view) copy() *view {
 	}
 	for id, before := range v.users {
 		c.users[id] = before
+	}
+	for key, before := range v.shared {
+		c.shared[key] = before
 	}
 	for id, a := range v.hubs {
 		c.hubs[id] = a

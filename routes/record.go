@@ -14,6 +14,9 @@ const Schema = 1
 const (
 	// AuthNone passes requests on without credentials. Everybody may visit.
 	AuthNone = "none"
+	// AuthPass passes requests on with the visitor's Authorization header and without the hub's cookies. Everybody may visit. It
+	// is for a program that asks the hub itself who its visitors are (HubOAuth, jupyterhub-singleuser without tickets).
+	AuthPass = "pass"
 	// AuthSecret replaces the visitor's credentials by "Authorization: token <Secret>" (Jupyter Server's own token).
 	AuthSecret = "secret"
 	// AuthTicket replaces them by a visitor ticket that an unmodified jupyterhub-singleuser resolves at /hub/api/user.
@@ -40,12 +43,17 @@ type Route struct {
 	OwnerID string `json:"owner_id,omitempty"`
 	// Server is the name of the server, empty for the default one.
 	Server string `json:"server,omitempty"`
+	// OwnerGroups are the owner's groups, for visitors who may visit all servers of a group's members.
+	OwnerGroups []string `json:"owner_groups,omitempty"`
 	// Users (ids) and Groups may visit besides the owner.
 	Users  []string `json:"users,omitempty"`
 	Groups []string `json:"groups,omitempty"`
 	// Gen is the generation of the server's start that made this route.
 	Gen int64 `json:"gen,omitempty"`
 }
+
+// Open reports whether everybody may visit, without any credentials.
+func (r *Route) Open() bool { return r.Auth == AuthNone || r.Auth == AuthPass }
 
 // ErrRecord says that a record in etcd cannot be used. The edge then has no such route or key (fail closed).
 var ErrRecord = errors.New("bad record")
@@ -65,6 +73,7 @@ func ParseRoute(key string, value []byte) (*Route, error) {
 	}
 	switch r.Auth {
 	case AuthNone:
+	case AuthPass:
 	case AuthSecret, AuthTicket, AuthHeaders:
 		if len(r.Secret) < 16 || r.OwnerID == "" && strings.HasPrefix(r.Prefix, usersTree) {
 			return nil, ErrRecord
@@ -132,7 +141,15 @@ const (
 	RevokedSession = "session"
 	RevokedToken   = "token"
 	RevokedUser    = "user"
+	// These concern all whose rights depend on a role, by its mark in their tokens, or on a group, and the tokens of a service.
+	// They end what was issued with an earlier Claims.Revision than that of the record in etcd.
+	RevokedRole    = "role"
+	RevokedGroup   = "group"
+	RevokedService = "service"
 )
+
+// AnyRole in Claims.Roles stands for more roles than fit: the revocation of any role concerns the token.
+const AnyRole = "*"
 
 // Revocation ends edge tokens before they expire. It is the value of one key below RevokedTree.
 type Revocation struct {

@@ -37,7 +37,7 @@ const (
 )
 
 // ServiceID is how the UserID of a service begins, which is no id of a user.
-const ServiceID = "service/"
+const ServiceID = RevokedService + "/"
 
 // Claims are what an edge token says about its bearer (RFC 7519 names where there are some).
 type Claims struct {
@@ -53,6 +53,12 @@ type Claims struct {
 	// access:servers with a filter).
 	Groups []string `json:"groups,omitempty"`
 	Scopes []string `json:"scopes"`
+	// Grants are access:servers with a filter that roles of the bearer give: they are good without the route's list. Roles
+	// are the marks of the roles that the rights of the bearer depend on, and Revision is the revision in etcd of the last change
+	// of roles before the token was issued.
+	Grants   []string `json:"grants,omitempty"`
+	Roles    []string `json:"roles,omitempty"`
+	Revision int64    `json:"rev,omitempty"`
 	// Host is the one host of a user on which the token is good; empty for the hub's own.
 	Host      string `json:"host,omitempty"`
 	IssuedAt  int64  `json:"iat"`
@@ -184,9 +190,9 @@ func parseClaims(payload []byte) (*Claims, error) {
 }
 
 // Allows decides whether the bearer of c may visit r. The route's own list says who may, the token's scopes only narrow
-// that down; the exception is ScopeAccess, which administrators hold.
+// that down; the exceptions are ScopeAccess, which administrators hold, and what roles grant.
 func Allows(r *Route, c *Claims) bool {
-	if r.Auth == AuthNone {
+	if r.Open() {
 		return true
 	}
 	listed := c.UserID == r.OwnerID || contains(r.Users, c.UserID) || intersects(r.Groups, c.Groups)
@@ -197,6 +203,22 @@ func Allows(r *Route, c *Claims) bool {
 		}
 		// No switch: Yaegi 0.16.1 looks only at the first of several values of a case if they are not constants.
 		if listed && (s == ScopeInherit || s == ofUser || s == ofServer) {
+			return true
+		}
+	}
+	return granted(r, c.Grants, ofUser, ofServer)
+}
+
+// granted decides whether one of the grants is for r.
+func granted(r *Route, grants []string, ofUser, ofServer string) bool {
+	if len(grants) == 0 || r.Owner == "" {
+		return false
+	}
+	if contains(grants, ofUser) || contains(grants, ofServer) {
+		return true
+	}
+	for _, g := range r.OwnerGroups {
+		if contains(grants, ScopeAccess+"!group="+g) {
 			return true
 		}
 	}

@@ -1,9 +1,9 @@
 package routes
 
-// Why names what Allows goes by, for logs: "open", "owner", "share", "group" or "admin" for a visitor who may, "scope" for
+// Why names what Allows goes by, for logs: "open", "owner", "share", "group" or "admin" or "role" for a visitor who may, "scope" for
 // one who is on the list and whose token does not cover the server, "stranger" for one who is not on the list.
 func Why(r *Route, c *Claims) string {
-	if c == nil || r.Auth == AuthNone {
+	if c == nil || r.Open() {
 		return "open"
 	}
 	listed := "stranger"
@@ -16,10 +16,13 @@ func Why(r *Route, c *Claims) string {
 		listed = "group"
 	}
 	if Allows(r, c) {
-		if listed == "stranger" {
+		switch {
+		case listed != "stranger":
+			return listed
+		case contains(c.Scopes, ScopeAccess):
 			return "admin"
 		}
-		return listed
+		return "role"
 	}
 	if listed == "stranger" {
 		return listed

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/edgehub/edgehub/bench/proc"
 )
 
 // warmUp precedes every round of a side, so that nothing of the turns of the others is in it.
@@ -122,11 +124,11 @@ func (s *side) cpu() (proxy, auth time.Duration, err error) {
 		return 0, 0, nil
 	}
 	if s.auth != nil {
-		if auth, err = cpuTime(s.auth.cmd.Process.Pid); err != nil {
+		if auth, err = proc.CPUTime(s.auth.cmd.Process.Pid); err != nil {
 			return 0, 0, err
 		}
 	}
-	proxy, err = cpuTime(s.proxy.cmd.Process.Pid)
+	proxy, err = proc.CPUTime(s.proxy.cmd.Process.Pid)
 	return proxy, auth, err
 }
 
@@ -134,7 +136,7 @@ func (s *side) memory() (int64, error) {
 	if s.proxy == nil {
 		return 0, nil
 	}
-	return rss(s.proxy.cmd.Process.Pid)
+	return proc.RSS(s.proxy.cmd.Process.Pid)
 }
 
 // profile runs each proxy once more, under load, and saves its profiles.

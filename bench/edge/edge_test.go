@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/edgehub/edgehub/bench/proc"
 )
 
 // TestMain makes this test program the parts of its own measurements.
@@ -180,15 +182,15 @@ func TestProcessorTimeIsTheKernels(t *testing.T) {
 		_ = percentile([]int{1}, 1)
 	}
 	before := used()
-	got, err := cpuTime(os.Getpid())
+	got, err := proc.CPUTime(os.Getpid())
 	// Both user and system time are rounded down to a tick.
-	if after := used(); err != nil || got < before-2*tick || got > after+2*tick {
+	if after := used(); err != nil || got < before-2*proc.Tick || got > after+2*proc.Tick {
 		t.Errorf("got %s, %v, want between %s and %s", got, err, before, after)
 	}
-	if memory, err := rss(os.Getpid()); err != nil || memory < 1<<20 {
+	if memory, err := proc.RSS(os.Getpid()); err != nil || memory < 1<<20 {
 		t.Errorf("memory %d %v", memory, err)
 	}
-	if _, err := cpuTime(1 << 30); err == nil {
+	if _, err := proc.CPUTime(1 << 30); err == nil {
 		t.Error("a process that does not exist has processor time")
 	}
 }

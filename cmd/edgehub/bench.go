@@ -22,7 +22,7 @@ func benchCommand() *cobra.Command {
 	part := &cobra.Command{Use: "part", Hidden: true, Args: cobra.ArbitraryArgs, RunE: func(cmd *cobra.Command, args []string) error {
 		return edge.Part(cmd.Context(), args, cmd.InOrStdin(), cmd.OutOrStdout())
 	}}
-	bench.AddCommand(benchEdgeCommand(), part)
+	bench.AddCommand(benchEdgeCommand(), benchHubCommand(), part)
 	return bench
 }
 

@@ -26,7 +26,8 @@ users' servers. It keeps its state in etcd only. Several replicas may run at onc
 (Traefik with the edgehub plugin, or "edgehub edge") find them in etcd.`,
 		Example: "  edgehub hub --etcd http://127.0.0.1:2379 --public-url https://hub.example.org --bootstrap-token-file token",
 	}, defaults, []string{"etcd", "prefix", "listen", "advertise-url", "public-url", "base-url", "user-domain", "api-url", "data", "admin",
-		"admin-password-file", "bootstrap-token-file", "cleanup-servers", "hold-start", "rotate-keys-every"}, runHub)
+		"admin-password-file", "bootstrap-token-file", "cleanup-servers", "hold-start",
+		"oauth-require-pkce", "oauth-token-expires-in", "rotate-keys-every", "audit-log"}, runHub)
 }
 
 // keyAge is how old a signing key gets unless the operator says otherwise.
@@ -52,6 +53,12 @@ func runHub(cmd *cobra.Command, s settings) error {
 	if err != nil {
 		return err
 	}
+	audit, closeAudit, err := s.auditLog(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	defer closeAudit()
+	opts.AuditLog = audit
 	if s.Admin != "" && s.AdminPasswordFile == "" {
 		return fmt.Errorf("--admin needs --admin-password-file")
 	}
@@ -80,7 +87,8 @@ func (s *settings) controlPlane(log *slog.Logger) (controlplane.Options, error) 
 		Etcd: s.Etcd, Prefix: s.Prefix, PublicURL: s.PublicURL, BaseURL: s.BaseURL, UserDomain: s.UserDomain, APIURL: s.APIURL, CleanupServers: s.CleanupServers,
 		HoldStart:    s.HoldStart,
 		StartTimeout: s.Spawner.StartTimeout, ReadyTimeout: s.Spawner.ReadyTimeout, Spawner: s.spawner(), Log: log, Version: version,
-		RotateKeysEvery: s.RotateKeysEvery,
+		RotateKeysEvery: s.RotateKeysEvery, Rights: s.rights(), MaxTokenLife: s.maxTokenLife(),
+		RequirePKCE: s.OAuthRequirePKCE, OAuthTokenLife: s.OAuthTokenExpiresIn, OAuthScopes: s.Spawner.OAuthScopes,
 	}
 	if s.Admin != "" {
 		name, err := hub.ParseUserName(s.Admin)

@@ -46,6 +46,65 @@ func checkCustom(custom map[string][]string, name string) error {
 	return nil
 }
 
+// Builtin returns the catalog of a hub without custom scopes.
+func Builtin() *Catalog { return builtin }
+
+// Names lists every scope of the catalog, sorted. The metascopes and (no_scope) are not among them.
+func (c *Catalog) Names() []string {
+	names := slices.Sorted(maps.Keys(c.reach))
+	return slices.DeleteFunc(names, func(name string) bool { return name == NoScope })
+}
+
+// Reaches reports whether holders of the raw scope hold the other one too, on something. Self reaches what it stands for.
+func (c *Catalog) Reaches(raw, scope string) bool {
+	p, err := c.parse(raw)
+	if err != nil {
+		return false
+	}
+	if p.Name != Self {
+		return slices.Contains(c.reach[p.Name], scope)
+	}
+	return slices.ContainsFunc(selfScopes, func(name string) bool { return slices.Contains(c.reach[name], scope) })
+}
+
+// CheckRole says, as an [*Error], what is wrong with the scopes of a role, if anything. inherit is for the role token.
+func (c *Catalog) CheckRole(scopes []string) error {
+	for _, scope := range scopes {
+		if scope == Inherit {
+			continue
+		}
+		if _, err := c.parse(scope); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Demand is the set that somebody must hold to hand out these scopes to anybody: self and the short forms count for everyone
+// whom they may come to stand for.
+func (c *Catalog) Demand(scopes []string) (Set, error) {
+	out := newSet(len(scopes))
+	for _, scope := range scopes {
+		if scope == Inherit {
+			continue // what the owner of a token has anyway
+		}
+		p, err := c.parse(scope)
+		switch {
+		case err != nil:
+			return Set{}, err
+		case p.Name == Self:
+			for _, name := range selfScopes {
+				c.add(out, Parsed{Name: name})
+			}
+		case p.Short():
+			c.add(out, Parsed{Name: p.Name})
+		default:
+			c.add(out, p)
+		}
+	}
+	return out, nil
+}
+
 func newCatalog(children map[string][]string) *Catalog {
 	c := &Catalog{reach: map[string][]string{NoScope: {NoScope}}}
 	for name := range children {

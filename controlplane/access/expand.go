@@ -119,3 +119,15 @@ func (c *Catalog) add(out Set, p Parsed) {
 		out.add(name, p.FilterKind, p.FilterValue)
 	}
 }
+
+// ExpandKnown is Expand for scopes that were good when they were stored. What is not a scope any more, because a custom
+// scope has left the configuration, grants nothing and takes nothing else with it.
+func (c *Catalog) ExpandKnown(owner Owner, raw ...string) Set {
+	out := newSet(len(raw))
+	for _, scope := range raw {
+		if one, err := c.Expand(owner, scope); err == nil {
+			out.merge(one)
+		}
+	}
+	return out
+}

@@ -35,6 +35,20 @@ func (s Set) add(scope, kind, value string) {
 	s.held[scope] = g
 }
 
+// merge belongs to the making of a set: it adds all that another one holds.
+func (s Set) merge(other Set) {
+	for scope, g := range other.held {
+		if g.all {
+			s.add(scope, "", "")
+		}
+		for kind, values := range g.by {
+			for value := range values {
+				s.add(scope, kind, value)
+			}
+		}
+	}
+}
+
 // with belongs to the making of a grant.
 func (g grant) with(kind, value string) grant {
 	if g.by == nil {

@@ -2,7 +2,7 @@ package account
 
 import (
 	"context"
-	"time"
+	"slices"
 
 	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/hub"
@@ -19,6 +19,10 @@ type Caller struct {
 	Token   *hub.Token
 	Session *hub.Session
 	Scopes  access.Set
+
+	// rights are the owner's, and byRole is the part of Scopes that no share gives.
+	rights rights
+	byRole access.Set
 }
 
 // Name is the caller's name for messages and logs.
@@ -29,9 +33,9 @@ func (c *Caller) Name() string {
 	return c.Service
 }
 
-// Admin reports whether the caller has the admin flag itself; scopes say what it may do.
+// Admin reports whether the caller has the role admin; scopes say what it may do.
 func (c *Caller) Admin() bool {
-	return c.User != nil && c.User.Admin || c.Service != "" && c.Scopes.Has("admin:users")
+	return c.User != nil && c.User.Admin || slices.Contains(c.rights.roles, "admin")
 }
 
 // ByToken returns the caller behind an API token, or an Unauthenticated error.
@@ -41,22 +45,19 @@ func (a *Accounts) ByToken(ctx context.Context, secret string) (*Caller, error) 
 		return nil, err
 	}
 	c := &Caller{Token: &t, Service: t.Service}
-	var scopes access.Set
-	owner := access.Owner{Service: t.Service, Server: t.Server}
 	if t.Service != "" {
-		scopes, err = a.serviceScopes(ctx, t.Service)
+		c.rights, err = a.serviceRights(ctx, t.Service)
 	} else {
 		if c.User, err = a.owner(ctx, t.User, t.UserID); err != nil {
 			return nil, err
 		}
-		owner.User, owner.Groups = string(c.User.Name), c.User.Groups
-		scopes, err = UserScopes(*c.User)
+		c.rights, err = a.userRights(ctx, *c.User)
 	}
 	if err != nil {
 		return nil, err
 	}
-	c.Scopes, err = access.TokenScopes(t.Scopes, owner, scopes, a.groupsOf(ctx))
-	return c, err
+	c.Scopes, c.byRole = a.limited(ctx, c.rights, c.rights.all, t), a.limited(ctx, c.rights, c.rights.byRole, t)
+	return c, nil
 }
 
 // BySession returns the caller behind a session cookie, or an Unauthenticated error.
@@ -75,6 +76,7 @@ func (a *Accounts) Renew(ctx context.Context, claims *routes.Claims) (*Caller, e
 	if err != nil {
 		return nil, err
 	}
+	a.tokens.UseSession(ctx, s, "", "")
 	return a.ofSession(ctx, s)
 }
 
@@ -83,8 +85,23 @@ func (a *Accounts) ofSession(ctx context.Context, s hub.Session) (*Caller, error
 	if err != nil {
 		return nil, err
 	}
-	scopes, err := UserScopes(*u)
-	return &Caller{User: u, Session: &s, Scopes: scopes}, err
+	return a.OfSession(ctx, *u, s)
+}
+
+// ByPassword returns the caller who knows the password of a user, or an Unauthenticated error.
+func (a *Accounts) ByPassword(ctx context.Context, name, password string) (*Caller, error) {
+	u, err := a.Authenticate(ctx, name, password)
+	if err != nil {
+		return nil, err
+	}
+	r, err := a.userRights(ctx, u)
+	return &Caller{User: &u, Scopes: r.all, rights: r, byRole: r.byRole}, err
+}
+
+// OfSession returns the caller behind a session of u that has just begun.
+func (a *Accounts) OfSession(ctx context.Context, u hub.User, s hub.Session) (*Caller, error) {
+	r, err := a.userRights(ctx, u)
+	return &Caller{User: &u, Session: &s, Scopes: r.all, rights: r, byRole: r.byRole}, err
 }
 
 // owner returns the user of a credential, unless the name belongs to somebody else by now.
@@ -97,34 +114,6 @@ func (a *Accounts) owner(ctx context.Context, name hub.UserName, id string) (*hu
 		return nil, hub.Errorf(hub.Unauthenticated, "Missing or invalid credentials.")
 	}
 	return &u, nil
-}
-
-// UserScopes are what a user may do now.
-func UserScopes(u hub.User) (access.Set, error) {
-	roles := []string{"user"}
-	if u.Admin {
-		roles = append(roles, "admin")
-	}
-	raw, err := access.RoleScopes(access.DefaultRoles(), roles...)
-	if err != nil {
-		return access.Set{}, err
-	}
-	return access.Expand(access.Owner{User: string(u.Name), Groups: u.Groups}, raw...)
-}
-
-func (a *Accounts) serviceScopes(ctx context.Context, name string) (access.Set, error) {
-	r, err := a.services.Get(ctx, store.ID(name))
-	if hub.KindOf(err) == hub.NotFound {
-		return access.Set{}, hub.Errorf(hub.Unauthenticated, "Missing or invalid credentials.")
-	}
-	if err != nil || !r.Value.Admin {
-		return access.Set{}, err
-	}
-	raw, err := access.RoleScopes(access.DefaultRoles(), "admin")
-	if err != nil {
-		return access.Set{}, err
-	}
-	return access.Expand(access.Owner{Service: name}, raw...)
 }
 
 // groupsOf tells access the groups of a user. A user who cannot be read has none: fail closed.
@@ -154,52 +143,4 @@ func (a *Accounts) PutAdminService(ctx context.Context, name, secret string) err
 		return err
 	}
 	return a.tokens.AdoptForService(ctx, hub.Token{Service: name, Note: "bootstrap token file", Scopes: []string{"inherit"}}, secret)
-}
-
-// EdgeToken signs the edge token of a caller and says for how long it is good: never longer than the session or API token
-// behind it. On a user's host only a token for that host is good, on the hub's only one for no host.
-func (a *Accounts) EdgeToken(ctx context.Context, c *Caller, host string) (string, time.Duration, error) {
-	claims := routes.Claims{Host: host, Subject: c.Name(), Admin: c.Admin(), Scopes: accessScopes(c)}
-	if c.User != nil {
-		claims.UserID, claims.Groups, claims.IssuedAt = c.User.ID, c.User.Groups, 0
-		if c.User.TokensAfter > 0 {
-			claims.IssuedAt = c.User.TokensAfter + 1
-		}
-	} else {
-		claims.UserID = routes.ServiceID + c.Service
-	}
-	var end time.Time
-	if c.Session != nil {
-		claims.Session, claims.Epoch, end = c.Session.ID, c.Session.Epoch, c.Session.Expires
-	} else {
-		claims.Token, end = c.Token.ID, c.Token.Expires
-	}
-	life := routes.TokenLife * time.Second
-	if !end.IsZero() {
-		claims.Expires = end.Unix()
-		life = min(life, time.Until(end))
-	}
-	token, err := a.tokens.EdgeToken(ctx, claims)
-	return token, life, err
-}
-
-// accessScopes are the scopes that matter at an edge. A credential that may do all that its owner may carries
-// routes.ScopeInherit, so that the route's own list decides; any other carries its access scopes one by one.
-func accessScopes(c *Caller) []string {
-	var scopes []string
-	if c.Token == nil || len(c.Token.Scopes) == 1 && c.Token.Scopes[0] == routes.ScopeInherit {
-		scopes = append(scopes, routes.ScopeInherit)
-	}
-	if c.Scopes.Has(routes.ScopeAccess) {
-		return append(scopes, routes.ScopeAccess)
-	}
-	if len(scopes) > 0 {
-		return scopes
-	}
-	for _, s := range c.Scopes.Strings() {
-		if p, err := access.Parse(s); err == nil && p.Name == routes.ScopeAccess {
-			scopes = append(scopes, s)
-		}
-	}
-	return scopes
 }

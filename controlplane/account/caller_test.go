@@ -37,7 +37,7 @@ func TestAccessScopes(t *testing.T) {
 		"all servers, asked by alice": {alice, []string{"access:servers"}, []string{"access:servers!user=alice"}, []string{"alice", "alice/lab2"}},
 		"all servers, by root":        {root, []string{"access:servers"}, []string{"access:servers"}, []string{"alice", "alice/lab2", "bob"}},
 		"bob's, asked by alice":       {alice, []string{"access:servers!user=bob"}, nil, nil},
-		"bob's, asked by root":        {root, []string{"access:servers!user=bob"}, []string{"access:servers!user=bob"}, nil}, // the route's list decides
+		"bob's, asked by root":        {root, []string{"access:servers!user=bob"}, []string{"access:servers!user=bob"}, []string{"bob"}},
 		"no access at all":            {alice, []string{"read:users:name!user"}, nil, nil},
 		"nothing":                     {alice, nil, nil, nil},
 		"inherit and more":            {alice, []string{"inherit", "read:users:name!user"}, []string{"access:servers!user=alice"}, []string{"alice", "alice/lab2"}},

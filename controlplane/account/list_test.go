@@ -103,7 +103,10 @@ func TestListsAreWhatANaiveOneIs(t *testing.T) {
 	f.sound("Load")
 	for _, sort := range []string{account.ByID, account.ByName, account.ByActivity} {
 		for _, state := range []string{"", account.StateActive, account.StateReady, account.StateInactive} {
-			for _, name := range []string{"", "u1"} {
+			for _, name := range []string{"", "u10"} {
+				if name != "" && state == account.StateActive {
+					continue // the same way as ready
+				}
 				for _, reverse := range []bool{false, true} {
 					q := account.Query{Window: account.Window{Limit: 5900}, Sort: sort, Reverse: reverse, State: state, Name: name}
 					want := naive(users, q)

@@ -26,13 +26,6 @@ func (a *Accounts) Check(ctx context.Context, log *slog.Logger) error {
 	return err
 }
 
-// Tend does what keeps the index right, until it has been done or ctx ends.
-func (a *Accounts) Tend(ctx context.Context, log *slog.Logger) {
-	if err := a.Check(ctx, log); err != nil && ctx.Err() == nil {
-		log.Warn("cannot check the index of users; the next start of a replica does", "err", err)
-	}
-}
-
 // repairAtOnce is how many records a transaction of Repair compares.
 const repairAtOnce = 20
 

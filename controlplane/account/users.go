@@ -12,10 +12,12 @@ import (
 	"encoding/hex"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/alexedwards/argon2id"
 
+	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/store"
 	"github.com/edgehub/edgehub/controlplane/token"
@@ -31,6 +33,12 @@ type Accounts struct {
 	groups   store.Table[hub.Group]
 	servers  store.Table[hub.Server]
 	services store.Table[hub.Service]
+	roles    store.Table[hub.Role]
+	holders  store.Table[hub.RoleHolder]
+	changes  store.Table[hub.RoleChanges]
+	regroups store.Table[hub.Regroup]
+	book     atomic.Pointer[book] // what was last read of all roles
+	catalog  *access.Catalog
 	tokens   *token.Service
 	// hashing bounds how many passwords are hashed at once: each takes 64 MiB.
 	hashing chan struct{}
@@ -51,6 +59,11 @@ func New(s *store.Store, tokens *token.Service) (*Accounts, error) {
 		groups:   store.NewTable[hub.Group](s, store.Groups, "group"),
 		servers:  store.NewTable[hub.Server](s, store.Servers, "server"),
 		services: store.NewTable[hub.Service](s, store.Services, "service"),
+		roles:    store.NewTable[hub.Role](s, store.Roles, "role"),
+		holders:  store.NewTable[hub.RoleHolder](s, store.RoleHolders, "role"),
+		changes:  store.NewTable[hub.RoleChanges](s, store.RoleChanges, "role"),
+		regroups: store.NewTable[hub.Regroup](s, store.Regroups, "change of groups"),
+		catalog:  access.Builtin(),
 		tokens:   tokens,
 		hashing:  make(chan struct{}, runtime.GOMAXPROCS(0)),
 		decoy:    decoy,
@@ -213,6 +226,7 @@ type Change struct {
 	Name     *hub.UserName
 	Admin    *bool
 	Groups   *[]string
+	Roles    *[]string // those that the user has without a group's help
 	Password *string
 	// Identity is bound to a user who has none; see hub.User.Bind.
 	Identity *hub.Identity
@@ -233,7 +247,11 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 		}
 		password = h
 	}
-	var more bool
+	b, err := a.readBook(ctx)
+	if err != nil {
+		return hub.User{}, err
+	}
+	more := false
 	change := func(tx *store.Txn, u *hub.User) error {
 		if password != "" {
 			u.Password = password
@@ -243,24 +261,9 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 				return err
 			}
 		}
-		if c.Groups != nil {
-			var err error
-			if more, err = a.approach(tx, u, *c.Groups); err != nil {
-				return err
-			}
-		}
-		if c.Admin != nil {
-			u.Admin = *c.Admin
-		}
-		if c.Name != nil && !more {
-			if err := a.rename(ctx, tx, u, *c.Name); err != nil {
-				return err
-			}
-		}
-		if c.Admin == nil && c.Groups == nil && u.Name == name {
-			return nil
-		}
-		return a.rightsChanged(tx, u)
+		var err error
+		more, err = a.changeAll(ctx, tx, u, b, c)
+		return err
 	}
 	u, err := a.update(ctx, name, change)
 	for more && err == nil {
@@ -272,15 +275,76 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 	return u, err
 }
 
+// changeAll changes rights and name of u, and reports whether another transaction has to change more groups.
+func (a *Accounts) changeAll(ctx context.Context, tx *store.Txn, u *hub.User, b *book, c Change) (bool, error) {
+	name, groups, more := u.Name, c.Groups, false
+	c.Groups = nil
+	ops, visits, err := a.changeRights(u, b, c)
+	if err != nil {
+		return false, err
+	}
+	tx.Do(ops...)
+	if groups != nil {
+		if more, err = a.approach(tx, u, *groups); err != nil {
+			return false, err
+		}
+		tx.Do(a.regroup(u.Name))
+		visits = true
+	}
+	if c.Name != nil && !more {
+		if err := a.rename(ctx, tx, u, *c.Name); err != nil {
+			return false, err
+		}
+	}
+	if !visits && u.Name == name {
+		return more, nil
+	}
+	return more, a.rightsChanged(tx, u)
+}
+
+// changeRights changes what u may do, and returns the writes that go with that of u. visits says that it changes where u may go.
+func (a *Accounts) changeRights(u *hub.User, b *book, c Change) (ops []store.Op, visits bool, err error) {
+	visits = c.Admin != nil || c.Groups != nil
+	if c.Roles != nil {
+		held, err := b.heldAs(u, *c.Roles)
+		if err != nil {
+			return nil, false, err
+		}
+		more, changes, err := a.setHeld(u, b, held)
+		if err != nil {
+			return nil, false, err
+		}
+		ops, visits = more, visits || changes
+	}
+	if c.Admin != nil {
+		u.Admin = *c.Admin
+	}
+	if c.Groups != nil {
+		u.Groups = *c.Groups
+	}
+	return ops, visits, nil
+}
+
 // rightsChanged ends the edge tokens that the user had until now, in the transaction of the change.
 func (a *Accounts) rightsChanged(tx *store.Txn, u *hub.User) error {
+	ops, err := a.revokeUser(u)
+	tx.Do(ops...)
+	return err
+}
+
+// regroup is the write that has the routes of the user's servers follow a change of groups.
+func (a *Accounts) regroup(name hub.UserName) store.Op {
+	return store.Put(a.regroups.Key(store.ID(string(name))), hub.Regroup{Schema: hub.Schema, User: name})
+}
+
+// revokeUser ends the edge tokens of a user whose rights change: the write that goes with that of u.
+func (a *Accounts) revokeUser(u *hub.User) ([]store.Op, error) {
 	now := time.Now().Unix()
 	u.TokensAfter = max(now, u.TokensAfter+1)
 	if u.TokensAfter > now+maxAhead {
-		return hub.Errorf(hub.Exhausted, "The rights of %s change too often. Try again shortly.", u.Name)
+		return nil, hub.Errorf(hub.Exhausted, "The rights of %s change too often. Try again shortly.", u.Name)
 	}
-	tx.Do(a.tokens.RevokeUser(u.ID, u.TokensAfter))
-	return nil
+	return []store.Op{a.tokens.RevokeUser(u.ID, u.TokensAfter)}, nil
 }
 
 // Delete removes a user with all tokens and sessions, and from all groups. The user's servers must be stopped. It is NotFound
@@ -304,7 +368,7 @@ func (a *Accounts) Delete(ctx context.Context, u hub.User) error {
 			return err
 		}
 		// Revoked once more, because a change of rights meanwhile replaces a revocation for good by one until then.
-		tx.Do(a.tokens.RevokeUser(u.ID, 0))
+		tx.Do(append(a.dropHolder(now), a.tokens.RevokeUser(u.ID, 0))...)
 		return a.put(tx, &now, nil)
 	})
 }

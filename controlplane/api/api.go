@@ -9,9 +9,11 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/account"
+	"github.com/edgehub/edgehub/controlplane/audit"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/spawn"
 	"github.com/edgehub/edgehub/controlplane/store"
@@ -28,6 +30,10 @@ type Options struct {
 	Servers  *spawn.Manager
 	XSRF     web.XSRF
 	Log      *slog.Logger
+	// Audit keeps who did what, unless it is nil.
+	Audit *audit.Log
+	// MaxTokenLife is the longest life of a token made by API, and the default. Zero is for ever.
+	MaxTokenLife time.Duration
 	// Base is what the hub is below. The handler is mounted with web.Below.
 	Base routes.Base
 	// Hosts are the hub's hosts if every user has one, else nil.
@@ -52,6 +58,7 @@ func New(opts Options) http.Handler {
 	for _, rt := range a.table() {
 		mux.Handle(rt.pattern, adapter.Handle(a.guard(rt)))
 	}
+	mux.Handle("/hub/api", adapter.Handle(unknown(mux)))
 	mux.Handle("/hub/api/", adapter.Handle(unknown(mux)))
 	return headers(mux)
 }
@@ -100,9 +107,28 @@ func (a *API) table() []route {
 		{"PUT /hub/api/groups/{group}/properties", only("groups"), a.putProperties},
 
 		{"GET /hub/api/users/{user}/tokens", only("read:tokens"), a.listTokens},
-		{"POST /hub/api/users/{user}/tokens", only("tokens"), a.createToken},
+		{"POST /hub/api/users/{user}/tokens", only(public), a.createToken},
 		{"GET /hub/api/users/{user}/tokens/{token}", only("read:tokens"), a.getToken},
 		{"DELETE /hub/api/users/{user}/tokens/{token}", only("tokens"), a.deleteToken},
+
+		{"GET /hub/api/users/{user}/sessions", only("read:tokens"), a.listSessions},
+		{"DELETE /hub/api/users/{user}/sessions", only("tokens"), a.endSessions},
+		{"DELETE /hub/api/users/{user}/sessions/{session}", only("tokens"), a.endSession},
+
+		{"GET /hub/api/roles", only("read:roles"), a.listRoles},
+		{"GET /hub/api/roles/{role}", only("read:roles"), a.getRole},
+		{"POST /hub/api/roles/{role}", only("admin:users"), a.createRole},
+		{"PUT /hub/api/roles/{role}", only("admin:users"), a.putRole},
+		{"DELETE /hub/api/roles/{role}", only("admin:users"), a.deleteRole},
+		{"GET /hub/api/roles/{role}/users", only("read:roles"), a.roleUsers},
+		{"POST /hub/api/roles/{role}/users", only("admin:users"), a.changeRoleUsers(giveRole)},
+		{"DELETE /hub/api/roles/{role}/users", only("admin:users"), a.changeRoleUsers(takeRole)},
+		{"POST /hub/api/roles/{role}/groups", only("admin:groups"), a.changeRoleMembers("groups", true)},
+		{"DELETE /hub/api/roles/{role}/groups", only("admin:groups"), a.changeRoleMembers("groups", false)},
+		{"POST /hub/api/roles/{role}/services", only("admin:services"), a.changeRoleMembers("services", true)},
+		{"DELETE /hub/api/roles/{role}/services", only("admin:services"), a.changeRoleMembers("services", false)},
+
+		{"GET /hub/api/audit", only("admin:users"), a.listAudit},
 
 		{"GET /hub/api/users/{user}/server", only("read:servers"), a.getServer},
 		{"POST /hub/api/users/{user}/server", only("start:servers"), a.startServer},
@@ -140,10 +166,12 @@ func (a *API) guard(rt route) web.Handler {
 		if err != nil {
 			return err
 		}
-		if err := a.authorise(r, c, rt.scopes); err != nil {
-			return err
-		}
-		return rt.handler(w, r, c)
+		return a.audited(w, r, c, func(w http.ResponseWriter) error {
+			if err := a.authorise(r, c, rt.scopes); err != nil {
+				return err
+			}
+			return rt.handler(w, r, c)
+		})
 	}
 }
 
@@ -170,6 +198,7 @@ func (a *API) caller(r *http.Request) (*account.Caller, error) {
 		}
 		return nil, err
 	}
+	a.Tokens.UseSession(r.Context(), *c.Session, r.UserAgent(), web.ClientAddress(r))
 	if needsXSRF(r) {
 		return c, a.XSRF.Check(r, c.Session.ID)
 	}
@@ -244,6 +273,7 @@ func headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-JupyterHub-Version", hub.Version)
+		h.Set("Access-Control-Allow-Headers", "accept, content-type, authorization")
 		h.Set("Content-Security-Policy", "frame-ancestors 'none'; default-src 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
@@ -251,15 +281,21 @@ func headers(next http.Handler) http.Handler {
 	})
 }
 
-// unknown answers what no route has: 405 for a known path, else 404.
+// unknown answers what no route has: for a known path 405, or 200 to OPTIONS as JupyterHub does, else 404.
 func unknown(mux *http.ServeMux) web.Handler {
-	return func(_ http.ResponseWriter, r *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 			probe := r.Clone(r.Context())
 			probe.Method = method
-			if _, pattern := mux.Handler(probe); pattern != "/hub/api/" {
-				return &web.StatusError{Code: http.StatusMethodNotAllowed, Message: "Method Not Allowed"}
+			if _, pattern := mux.Handler(probe); pattern == "/hub/api/" || pattern == "/hub/api" {
+				continue
 			}
+			if r.Method == http.MethodOptions {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(http.StatusOK)
+				return nil
+			}
+			return &web.StatusError{Code: http.StatusMethodNotAllowed, Message: "Method Not Allowed"}
 		}
 		return hub.Errorf(hub.NotFound, "Not Found")
 	}
@@ -271,6 +307,7 @@ func (a *API) version(w http.ResponseWriter, _ *http.Request, _ *account.Caller)
 }
 
 func (a *API) health(w http.ResponseWriter, _ *http.Request, _ *account.Caller) error {
+	w.Header().Set("Content-Type", "text/html")
 	w.WriteHeader(http.StatusOK)
 	return nil
 }

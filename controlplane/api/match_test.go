@@ -13,6 +13,7 @@ var kinds = map[string]*regexp.Regexp{
 	"<token id>": regexp.MustCompile(`^a[1-9]\d*$`),
 	"<secret>":   regexp.MustCompile(`^[0-9a-f]{32}$`),
 	"<text>":     regexp.MustCompile(`.`),
+	"<any time>": regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$`),
 }
 
 // match compares decoded JSON with a pattern and says where they differ. Objects must have the same keys: a missing field and

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/edgehub/edgehub/controlplane/access"
@@ -33,10 +34,7 @@ func orEmpty[T any](list []T) []T {
 func (a *API) userModel(u hub.User, servers []hub.Server, scopes access.Set, withStopped bool) map[string]any {
 	res := access.Resource{User: string(u.Name), UserGroups: u.Groups}
 	fields := scopes.UserFields(res)
-	roles := []string{"user"}
-	if u.Admin {
-		roles = []string{"admin", "user"}
-	}
+	roles := a.Accounts.RolesOf(u)
 	visible := map[string]any{}
 	for i := range servers {
 		s := &servers[i]
@@ -119,7 +117,8 @@ func (a *API) serverModel(s *hub.Server, withState bool) map[string]any {
 func tokenModel(t hub.Token, now []string) map[string]any {
 	m := map[string]any{
 		"id": t.ID, "kind": "api_token", "roles": []string{}, "scopes": orEmpty(now), "created": timestamp(t.Created),
-		"last_activity": timestamp(t.LastActivity), "expires_at": timestamp(t.Expires), "note": t.Note, "session_id": nil, "oauth_client": "JupyterHub",
+		"last_activity": timestamp(t.LastActivity), "expires_at": timestamp(t.Expires), "note": t.Note, "session_id": nil,
+		"oauth_client": cmp.Or(t.OAuthClient, "JupyterHub"),
 	}
 	if t.Service != "" {
 		m["service"] = t.Service
@@ -133,13 +132,11 @@ func tokenModel(t hub.Token, now []string) map[string]any {
 }
 
 // whoamiModel is the caller's own model with what it presented.
-func (a *API) whoamiModel(c *account.Caller, servers []hub.Server) (map[string]any, error) {
+func (a *API) whoamiModel(c *account.Caller, servers []hub.Server) map[string]any {
 	var m map[string]any
 	if c.User != nil {
-		identify, err := access.Expand(access.Owner{User: string(c.User.Name)}, append(access.IdentifyScopes(access.Owner{User: string(c.User.Name)}), c.Scopes.Strings()...)...)
-		if err != nil {
-			return nil, err
-		}
+		owner := access.Owner{User: string(c.User.Name)}
+		identify := a.Accounts.Catalog().ExpandKnown(owner, append(access.IdentifyScopes(owner), c.Scopes.Strings()...)...)
 		m = a.userModel(*c.User, servers, identify, false)
 	} else {
 		m = map[string]any{"kind": "service", "name": c.Service, "admin": c.Admin()}
@@ -154,5 +151,5 @@ func (a *API) whoamiModel(c *account.Caller, servers []hub.Server) (map[string]a
 	if c.Session != nil {
 		m["session_id"] = c.Session.ID
 	}
-	return m, nil
+	return m
 }

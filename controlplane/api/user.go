@@ -52,11 +52,7 @@ func (a *API) whoami(w http.ResponseWriter, r *http.Request, _ *account.Caller) 
 			return err
 		}
 	}
-	m, err := a.whoamiModel(c, servers)
-	if err != nil {
-		return err
-	}
-	return web.JSON(w, http.StatusOK, m)
+	return web.JSON(w, http.StatusOK, a.whoamiModel(c, servers))
 }
 
 // deleteUser stops the user's servers first.

@@ -3,7 +3,6 @@ package api
 import (
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/edgehub/edgehub/controlplane/access"
@@ -105,7 +104,7 @@ func (a *API) createUsers(w http.ResponseWriter, r *http.Request, c *account.Cal
 	if len(body.Usernames) > maxCreate {
 		return hub.Errorf(hub.Invalid, "usernames: at most %d users can be created at once.", maxCreate)
 	}
-	if err := mayGrantAdmin(c, body.Admin); err != nil {
+	if err := a.mayGrantAdmin(r, c, body.Admin); err != nil {
 		return err
 	}
 	names, err := parseNames(body.Usernames)
@@ -160,11 +159,11 @@ func parseNames(raw []string) ([]hub.UserName, error) {
 
 // mayGrantAdmin refuses to make or change an administrator to all but administrators, and to their tokens that may do less:
 // nobody grants what they do not hold (threat T78).
-func mayGrantAdmin(c *account.Caller, grant bool) error {
+func (a *API) mayGrantAdmin(r *http.Request, c *account.Caller, grant bool) error {
 	if !grant {
 		return nil
 	}
-	all, err := holdsAll(c, hub.User{Name: "admin", Admin: true})
+	all, err := a.holdsAll(r, c, hub.User{Name: "admin", Admin: true})
 	if err == nil && !(all && c.Admin()) {
 		err = hub.Errorf(hub.Forbidden, "Only admins can grant admin permissions")
 	}
@@ -172,9 +171,9 @@ func mayGrantAdmin(c *account.Caller, grant bool) error {
 }
 
 // holdsAll reports whether the caller may do all that u may.
-func holdsAll(c *account.Caller, u hub.User) (bool, error) {
-	scopes, err := account.UserScopes(u)
-	return len(access.Excess(scopes, c.Scopes, nil)) == 0, err
+func (a *API) holdsAll(r *http.Request, c *account.Caller, u hub.User) (bool, error) {
+	scopes, err := a.Accounts.UserScopes(r.Context(), u)
+	return len(a.Accounts.Excess(r.Context(), scopes, c.Scopes)) == 0, err
 }
 
 // createUser makes one user. Besides JupyterHub's admin, the body may have a password.
@@ -186,7 +185,7 @@ func (a *API) createUser(w http.ResponseWriter, r *http.Request, c *account.Call
 	if err := readFields(w, r, &body, "admin", "password"); err != nil {
 		return err
 	}
-	if err := mayGrantAdmin(c, body.Admin); err != nil {
+	if err := a.mayGrantAdmin(r, c, body.Admin); err != nil {
 		return err
 	}
 	name, err := hub.ParseUserName(r.PathValue("user"))
@@ -240,55 +239,29 @@ func (a *API) patchUser(w http.ResponseWriter, r *http.Request, c *account.Calle
 	if u, err = a.Accounts.Update(r.Context(), u.Name, change); err != nil {
 		return err
 	}
+	if change.Groups != nil {
+		a.Servers.Regroup(r.Context(), u.Name)
+	}
 	return a.writeUser(w, r, c, u)
 }
 
-// mayChange refuses changes by which the caller would get more than it has: who sets a password can sign in with it, and who
-// joins a group gets its rights.
+// mayChange refuses changes by which the caller would get more than it has: who sets a password can sign in with it, and
+// groups and roles give rights.
 func (a *API) mayChange(r *http.Request, c *account.Caller, u hub.User, change account.Change) error {
-	if err := mayGrantAdmin(c, u.Admin || change.Admin != nil && *change.Admin); err != nil {
+	if err := a.mayGrantAdmin(r, c, u.Admin || change.Admin != nil && *change.Admin); err != nil {
 		return err
 	}
 	if change.Name != nil && !c.Scopes.Allows("admin:users", access.Resource{User: string(*change.Name), UserGroups: u.Groups}) {
 		return hub.Errorf(hub.Forbidden, "name: the user would be outside of what you may administer")
 	}
-	if change.Groups != nil {
-		if err := a.mayRegroup(r, c, u.Groups, *change.Groups); err != nil {
-			return err
-		}
+	if err := a.Accounts.MayGive(r.Context(), c, u, change); err != nil || change.Password == nil {
+		return err
 	}
-	if change.Password == nil {
-		return nil
-	}
-	all, err := holdsAll(c, u)
+	all, err := a.holdsAll(r, c, u)
 	if err == nil && !all {
 		err = hub.Errorf(hub.Forbidden, "You cannot set the password of a user who may do more than you")
 	}
 	return err
-}
-
-// mayRegroup asks for the scope groups on each group that a user joins or leaves, and for admin:groups where there is none yet.
-func (a *API) mayRegroup(r *http.Request, c *account.Caller, before, after []string) error {
-	for _, name := range slices.Concat(before, after) {
-		if slices.Contains(before, name) && slices.Contains(after, name) {
-			continue
-		}
-		res := access.Resource{Group: name}
-		if !c.Scopes.Allows("groups", res) {
-			return hub.Errorf(hub.Forbidden, "groups: you may not change the members of %s", hub.Clip(name))
-		}
-		_, err := a.Accounts.Group(r.Context(), name)
-		if hub.KindOf(err) == hub.NotFound && c.Scopes.Allows("admin:groups", res) {
-			continue // it is made
-		}
-		if hub.KindOf(err) == hub.NotFound {
-			return hub.Errorf(hub.Invalid, "groups: %s", hub.MessageOf(err))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // parseChange reads the body of a PATCH. null leaves a thing as it is.
@@ -303,6 +276,8 @@ func parseChange(body map[string]json.RawMessage) (account.Change, error) {
 			err = wrongType(key, json.Unmarshal(raw, &change.Admin))
 		case "groups":
 			change.Groups, err = parseGroupNames(raw)
+		case "roles":
+			err = wrongType(key, json.Unmarshal(raw, &change.Roles))
 		case "password":
 			err = wrongType(key, json.Unmarshal(raw, &change.Password))
 		default:

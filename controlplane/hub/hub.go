@@ -91,6 +91,8 @@ type User struct {
 	// Admin gives the role admin.
 	Admin  bool     `json:"admin,omitempty"`
 	Groups []string `json:"groups,omitempty"`
+	// Roles were given to this user one by one: the id of each by its name. See Role for the others.
+	Roles map[string]string `json:"roles,omitempty"`
 	// Password is an argon2id hash in PHC form, or empty when the user has none and cannot sign in with one.
 	Password string `json:"password,omitempty"`
 	// Identity is who the user is at a login provider, nil for who never signed in through one.
@@ -106,14 +108,6 @@ type User struct {
 	Servers map[ServerName]State `json:"servers,omitempty"`
 }
 
-// Service is a program with rights of its own. Its key in the store is its name.
-type Service struct {
-	Schema int    `json:"v"`
-	Name   string `json:"name"`
-	// Admin gives the role admin.
-	Admin bool `json:"admin,omitempty"`
-}
-
 // Session is one browser that signed in. Its key in the store is a hash of the secret in its cookie.
 type Session struct {
 	Schema  int       `json:"v"`
@@ -124,6 +118,11 @@ type Session struct {
 	Expires time.Time `json:"expires"`
 	// Epoch is the hub's when the session began: an emergency rotation of the signing key begins a new one.
 	Epoch int64 `json:"epoch,omitempty"`
+	// LastActivity is written at most once a minute. Agent and Address are what the browser and the edge said then, for people
+	// to recognise their browsers by.
+	LastActivity time.Time `json:"last_activity,omitzero"`
+	Agent        string    `json:"agent,omitempty"`
+	Address      string    `json:"address,omitempty"`
 }
 
 // Token is an API token. Its key in the store is a hash of its secret; tokens-by-owner keys index it.
@@ -138,8 +137,12 @@ type Token struct {
 	Server string `json:"server,omitempty"`
 	Note   string `json:"note,omitempty"`
 	// Scopes as they were asked for; what they are worth is computed at each use (package access).
-	Scopes       []string  `json:"scopes"`
-	Session      string    `json:"session,omitempty"`
+	Scopes  []string `json:"scopes"`
+	Session string   `json:"session,omitempty"`
+	// OAuthClient is the id of the client that an OAuth access token was issued to, and Issuer the id of the API token with
+	// which that client proved who it is. The token ends with its Session and with its Issuer.
+	OAuthClient  string    `json:"oauth_client,omitempty"`
+	Issuer       string    `json:"issuer,omitempty"`
 	Created      time.Time `json:"created"`
 	Expires      time.Time `json:"expires,omitzero"`
 	LastActivity time.Time `json:"last_activity,omitzero"`

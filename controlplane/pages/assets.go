@@ -20,6 +20,7 @@ import (
 const (
 	staticPrefix = "/hub/static/"
 	logoPath     = "/hub/logo"
+	faviconPath  = "/favicon.ico"
 )
 
 //go:embed templates
@@ -73,7 +74,7 @@ func staticURL(base routes.Base, assets map[string]asset, name string) (string, 
 	return base.Path(staticPrefix) + url.PathEscape(name) + "?v=" + a.hash, nil
 }
 
-// Static serves the embedded assets below /hub/static/, and /hub/logo, and needs no session. With the right ?v= an answer may be cached
+// Static serves the embedded assets below /hub/static/, /hub/logo and /favicon.ico, and needs no session. With the right ?v= an answer may be cached
 // for a year; without it, or with that of another release (replicas are upgraded one by one), it is revalidated by ETag.
 func Static() http.Handler {
 	assets, err := loadAssets()
@@ -92,8 +93,11 @@ func Static() http.Handler {
 			return
 		}
 		name, ok := strings.CutPrefix(r.URL.Path, staticPrefix)
-		if r.URL.Path == logoPath {
+		switch r.URL.Path {
+		case logoPath:
 			name, ok = "logo.svg", true
+		case faviconPath:
+			name, ok = "favicon.svg", true
 		}
 		a, known := assets[name]
 		if !ok || !known {

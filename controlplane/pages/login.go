@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/edgehub/edgehub/controlplane/account"
+	"github.com/edgehub/edgehub/controlplane/audit"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/token"
 	"github.com/edgehub/edgehub/controlplane/web"
@@ -44,7 +45,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 		view.Error = "Login form invalid or expired. Try again."
 		return p.refuseLogin(w, r, old, view)
 	}
-	name, address := strings.ToLower(view.Username), web.ClientAddress(r)
+	name, address := strings.ToLower(view.Username), web.ClientNetwork(r)
 	if len(name) > 128 {
 		name = "" // nobody's
 	}
@@ -55,6 +56,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 	u, err := p.Accounts.Authenticate(r.Context(), view.Username, r.PostFormValue("password"))
 	if hub.KindOf(err) == hub.Unauthenticated {
 		p.Log.Info("sign-in refused", "user", hub.Clip(view.Username))
+		p.Audit.AddOf(r, audit.Record{Actor: view.Username, Kind: "user", Action: audit.SignIn, Status: http.StatusForbidden})
 		view.Error = "Invalid username or password"
 		return p.refuseLogin(w, r, old, view)
 	}
@@ -81,7 +83,20 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request, u hub.User, old *
 	if err := p.Accounts.Active(r.Context(), u.Name); err != nil {
 		return err
 	}
-	return p.enter(w, r, &account.Caller{User: &u, Session: &session}, next)
+	c, err := p.Accounts.OfSession(r.Context(), u, session)
+	if err != nil {
+		return err
+	}
+	p.Tokens.UseSession(r.Context(), session, r.UserAgent(), web.ClientAddress(r))
+	p.note(r, c, audit.SignIn)
+	return p.enter(w, r, c, next)
+}
+
+// note keeps a record of a sign-in or sign-out.
+func (p *Pages) note(r *http.Request, c *account.Caller, action string) {
+	rec := audit.Of(c, action, "")
+	rec.Status = http.StatusOK
+	p.Audit.AddOf(r, rec)
 }
 
 func sessionID(c *account.Caller) string {
@@ -100,13 +115,6 @@ func (p *Pages) refuseLogin(w http.ResponseWriter, r *http.Request, old *account
 // enter gives a signed-in browser the edge token of now and sends it on. A page of the hub for the new session gets a
 // new XSRF token by itself.
 func (p *Pages) enter(w http.ResponseWriter, r *http.Request, c *account.Caller, next string) error {
-	if c.Scopes.Empty() {
-		scopes, err := account.UserScopes(*c.User)
-		if err != nil {
-			return err
-		}
-		c.Scopes = scopes
-	}
 	edgeToken, life, err := p.Accounts.EdgeToken(r.Context(), c, "")
 	if err != nil {
 		return err
@@ -145,6 +153,7 @@ func (p *Pages) logout(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		p.Log.Info("signed out", "user", c.User.Name)
+		p.note(r, c, audit.SignOut)
 	}
 	p.forget(w, r)
 	if c != nil {
@@ -161,5 +170,6 @@ func (p *Pages) forget(w http.ResponseWriter, r *http.Request) {
 			web.SetCookie(w, r, name, "", -1)
 		}
 	}
+	web.ForgetSessionID(w, r)
 	p.XSRF.Forget(w, r)
 }

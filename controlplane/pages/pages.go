@@ -8,6 +8,7 @@ import (
 
 	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/account"
+	"github.com/edgehub/edgehub/controlplane/audit"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/spawn"
 	"github.com/edgehub/edgehub/controlplane/store"
@@ -24,6 +25,8 @@ type Options struct {
 	Servers  *spawn.Manager
 	XSRF     web.XSRF
 	Log      *slog.Logger
+	// Audit keeps who did what, unless it is nil.
+	Audit *audit.Log
 	// Version is edgehub's, for the footer.
 	Version string
 	// Hosts are the hub's hosts if every user has one, else nil.
@@ -38,13 +41,14 @@ type Options struct {
 // Pages are the handlers of the hub's pages.
 type Pages struct {
 	Options
-	render *Renderer
-	limits limits
+	render  *Renderer
+	handler http.Handler
+	limits  limits
 }
 
-// New returns the handler of everything that is not the API: the pages below /hub, and what edges pass on because no route
+// New returns the pages, which are the handler of everything that is not the API: the pages below /hub, and what edges pass on because no route
 // has it.
-func New(opts Options) (http.Handler, error) {
+func New(opts Options) (*Pages, error) {
 	renderer, err := NewRenderer(opts.Base, opts.Hosts)
 	if err != nil {
 		return nil, err
@@ -55,6 +59,8 @@ func New(opts Options) (http.Handler, error) {
 	static := Static()
 	mux.Handle("GET "+staticPrefix, static)
 	mux.Handle("GET "+logoPath, static)
+	mux.Handle("GET "+faviconPath, static)
+	mux.Handle("POST /hub/security/csp-report", adapter.Handle(p.cspReport))
 	mux.Handle("GET /hub/health", adapter.Handle(p.health))
 	for pattern, h := range map[string]web.Handler{
 		"GET /hub":                               p.toHub,
@@ -82,14 +88,16 @@ func New(opts Options) (http.Handler, error) {
 		"GET /hub/edge/visit":                    p.signedIn(p.edgeVisit),
 		"GET /hub/error/{code}":                  p.errorPage,
 		"/hub/user/{user}/{rest...}":             p.notRunning,
-		"/hub/": func(http.ResponseWriter, *http.Request) error {
-			return hub.Errorf(hub.NotFound, "There is no such page.")
-		},
-		"/": p.outside,
+		"/hub/user/{user}":                       p.notRunning,
+		"GET /hub/user-redirect":                 noSuchPage,
+		"/hub":                                   p.unknown(mux),
+		"/hub/":                                  p.unknown(mux),
+		"/":                                      p.outside,
 	} {
 		mux.Handle(pattern, adapter.Handle(topLevelOnly(h)))
 	}
-	return headers(mux), nil
+	p.handler = headers(mux)
+	return p, nil
 }
 
 // headers sets what every answer carries, also redirects, errors and those of the mux itself. Pages allow themselves more.
@@ -97,6 +105,7 @@ func headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-JupyterHub-Version", hub.Version)
+		h.Set("Access-Control-Allow-Headers", "accept, content-type, authorization")
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
@@ -141,6 +150,9 @@ func (p *Pages) caller(r *http.Request) (*account.Caller, error) {
 	if hub.KindOf(err) == hub.Unauthenticated {
 		return nil, nil
 	}
+	if err == nil {
+		p.Tokens.UseSession(r.Context(), *c.Session, r.UserAgent(), web.ClientAddress(r))
+	}
 	return c, err
 }
 
@@ -160,7 +172,9 @@ func (p *Pages) signedIn(next func(visit) error) web.Handler {
 				return err
 			}
 		}
-		return next(visit{Caller: c, w: w, r: r})
+		return p.Audit.Around(w, r, audit.Of(c, r.Pattern, r.URL.EscapedPath()), func(w http.ResponseWriter) error {
+			return next(visit{Caller: c, w: w, r: r})
+		})
 	}
 }
 
@@ -170,10 +184,7 @@ func (p *Pages) toLogin(w http.ResponseWriter, r *http.Request) error {
 		// A browser does not follow a form from here to the provider: our Content-Security-Policy forbids that.
 		return hub.Errorf(hub.Unauthenticated, "You are not signed in any more. Sign in and try again.")
 	}
-	next := r.URL.EscapedPath()
-	if r.URL.RawQuery != "" {
-		next += "?" + r.URL.RawQuery
-	}
+	next := withQuery(r.URL.EscapedPath(), r)
 	if !reads {
 		next = "/hub/home"
 	}
@@ -185,9 +196,12 @@ func withNext(r *http.Request, path, next string) string {
 	return web.WithNext(web.Base(r), path, next)
 }
 
-func redirect(w http.ResponseWriter, to string) error {
+func redirect(w http.ResponseWriter, to string) error { return redirectAs(w, http.StatusFound, to) }
+
+func redirectAs(w http.ResponseWriter, status int, to string) error {
 	w.Header().Set("Location", to)
-	w.WriteHeader(http.StatusFound)
+	w.Header().Set("Content-Type", "text/html")
+	w.WriteHeader(status)
 	return nil
 }
 
@@ -245,9 +259,7 @@ func (p *Pages) errorPage(w http.ResponseWriter, r *http.Request) error {
 
 // toHub adds the slash.
 func (p *Pages) toHub(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Location", "/hub/")
-	w.WriteHeader(http.StatusMovedPermanently)
-	return nil
+	return redirectAs(w, http.StatusMovedPermanently, "/hub/")
 }
 
 // index sends people to their server if it runs, else home.
@@ -274,11 +286,10 @@ func (p *Pages) outside(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return hub.Errorf(hub.Forbidden, "'_xsrf' argument missing from %s", r.Method)
 	}
-	to := "/hub" + path
-	if r.URL.RawQuery != "" {
-		to += "?" + r.URL.RawQuery
+	if missesSlash(path) {
+		return redirectAs(w, http.StatusMovedPermanently, withQuery(path+"/", r))
 	}
-	return redirect(w, to)
+	return redirect(w, withQuery("/hub"+path, r))
 }
 
 // serverNotRunning is JupyterHub's answer to programs, whatever they accept: JupyterLab shows "Server unavailable" on 424.

@@ -514,8 +514,8 @@ func TestErrorPages(t *testing.T) {
 	for _, code := range []string{"0", "200", "399", "600", "x", "-404", "%3Cb%3E"} {
 		nobody.get("/hub/error/" + code).want(404)
 	}
-	b.do("POST", "/hub/home", nil).want(404)
-	b.do("DELETE", "/hub/login", nil).want(404)
+	b.do("POST", "/hub/home", nil).wantText(403, "_xsrf")
+	b.do("DELETE", "/hub/login", nil).wantText(403, "_xsrf")
 }
 
 func TestHealth(t *testing.T) {

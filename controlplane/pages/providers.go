@@ -62,7 +62,7 @@ func (p *Pages) oauthCallback(w http.ResponseWriter, r *http.Request) error {
 	}
 	// A leaked address of this page must not lead the next one anywhere.
 	w.Header().Set("Referrer-Policy", "no-referrer")
-	address := web.ClientAddress(r)
+	address := web.ClientNetwork(r)
 	if !p.limits.callbacks.Take(address) {
 		return retry{hub.Errorf(hub.Exhausted, "Too many attempts to sign in. Wait a minute and try again."), ""}
 	}

@@ -121,10 +121,7 @@ func (p *Pages) destination(r *http.Request, s *hub.Server) string {
 // userRedirect sends a link that works for everybody (/hub/user-redirect/lab/tree/x) to the visitor's own server.
 func (p *Pages) userRedirect(v visit) error {
 	rest := strings.TrimPrefix(v.r.URL.EscapedPath(), "/hub/user-redirect/")
-	to := routes.UserPrefix(string(v.User.Name), "") + rest
-	if v.r.URL.RawQuery != "" {
-		to += "?" + v.r.URL.RawQuery
-	}
+	to := withQuery(routes.UserPrefix(string(v.User.Name), "")+rest, v.r)
 	return redirect(v.w, withNext(v.r, "/hub/spawn/"+routes.EscapeSegment(string(v.User.Name)), to))
 }
 
@@ -157,9 +154,7 @@ func (p *Pages) notRunning(w http.ResponseWriter, r *http.Request) error {
 		return serverNotRunning(w, r, page)
 	}
 	if s.Active() {
-		w.Header().Set("Location", withNext(r, ref(s).PendingURL(), page))
-		w.WriteHeader(http.StatusSeeOther)
-		return nil
+		return redirectAs(w, http.StatusSeeOther, withNext(r, ref(s).PendingURL(), page))
 	}
 	return p.render.Render(w, http.StatusFailedDependency, NotRunningPage, NotRunningView{
 		Page: p.page(w, r, c), ServerRef: ref(s), Next: page, Failure: s.Failure,

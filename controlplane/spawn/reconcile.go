@@ -34,6 +34,9 @@ func (m *Manager) reconcileLoop(ctx context.Context) {
 }
 
 func (m *Manager) reconcile(ctx context.Context) error {
+	if err := m.regroupAll(ctx); err != nil {
+		return err
+	}
 	// Records first, members second: a replica that wrote a record is a member at that time or dead.
 	records, err := m.servers.All(ctx, "")
 	if err != nil {

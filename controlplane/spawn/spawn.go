@@ -56,6 +56,8 @@ type Options struct {
 	StopGrace time.Duration
 	// HoldStart is how long edges may keep a program's request while its server starts, in whole seconds; zero: not at all.
 	HoldStart time.Duration
+	// ClientScopes is what servers may ask of their visitors as OAuth clients.
+	ClientScopes []string
 }
 
 func (o Options) withDefaults() Options {
@@ -75,6 +77,8 @@ func (o Options) withDefaults() Options {
 type Manager struct {
 	opts     Options
 	servers  store.Table[hub.Server]
+	users    store.Table[hub.User]
+	groups   store.Table[hub.Regroup]
 	presence account.Presence
 	log      *slog.Logger
 	client   *http.Client
@@ -101,6 +105,8 @@ func New(opts Options) *Manager {
 	return &Manager{
 		opts:     opts.withDefaults(),
 		servers:  store.NewTable[hub.Server](opts.Store, store.Servers, "server"),
+		users:    store.NewTable[hub.User](opts.Store, store.Users, "user"),
+		groups:   store.NewTable[hub.Regroup](opts.Store, store.Regroups, "change of groups"),
 		presence: account.NewPresence(opts.Store),
 		log:      opts.Log,
 		client: &http.Client{

@@ -203,16 +203,21 @@ func (m *Manager) publish(ctx context.Context, s *hub.Server) error {
 	if m.opts.Hosts != nil {
 		address = m.opts.Hosts.Address(prefix)
 	}
-	return m.change(ctx, s, func(s *hub.Server) []store.Op {
+	groups, err := m.groupsOf(ctx, s)
+	if err != nil {
+		return err
+	}
+	err = m.change(ctx, s, func(s *hub.Server) []store.Op {
 		s.State, s.Owner, s.Deadline = hub.Running, "", time.Time{}
 		s.LastActivity = time.Now().UTC()
 		s.Events = append(s.Events, hub.Event{Progress: 100, Ready: true, URL: address, Message: "Server ready at " + address,
 			HTMLMessage: fmt.Sprintf("Server ready at <a href=\"%[1]s\">%[1]s</a>", html.EscapeString(address))})
-		return []store.Op{store.Delete(m.startingKey(s)), store.Put(m.routeKey(s), routes.Route{
-			Schema: routes.Schema, Prefix: prefix, Target: s.Instance.URL, Auth: s.Instance.Auth, Secret: s.Secret,
-			Owner: string(s.User), OwnerID: s.UserID, Server: string(s.Name), Gen: s.Gen,
-		})}
+		return []store.Op{store.Delete(m.startingKey(s)), store.Put(m.routeKey(s), m.route(s, groups))}
 	})
+	if err == nil {
+		m.recheckGroups(ctx, s, groups)
+	}
+	return err
 }
 
 // change updates the record of a server on behalf of its worker, and s with it. It is errLost if the record has another

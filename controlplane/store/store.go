@@ -2,7 +2,7 @@
 // followed by changes, and membership by lease. It knows no HTTP and no rules of the hub.
 //
 // Invariant: a write that returned nil is in etcd, and it replaced exactly the revision that its update function saw.
-// Nothing is cached: every read is a linearizable read of etcd.
+// Every read is linearizable: what is kept near is used at the revision that etcd is at.
 package store
 
 import (
@@ -24,11 +24,13 @@ const opTimeout = 3 * time.Second
 type Store struct {
 	client *clientv3.Client
 	prefix string
+	reads  *reads
 }
 
 // New returns the store below prefix ("/edgehub/" if empty). It does not connect.
 func New(client *clientv3.Client, prefix string) *Store {
-	return &Store{client: client, prefix: routes.NormalPrefix(prefix)}
+	prefix = routes.NormalPrefix(prefix)
+	return &Store{client: client, prefix: prefix, reads: &reads{client: client, ping: prefix + "ping"}}
 }
 
 // Prefix is the hub's prefix in etcd, with a slash at both ends.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -44,7 +45,7 @@ func (t Table[T]) Get(ctx context.Context, id string) (Record[T], error) {
 func (t Table[T]) get(ctx context.Context, id string) (Record[T], []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	resp, err := t.s.client.Get(ctx, t.Key(id))
+	resp, err := t.s.reads.do(ctx, clientv3.OpGet(t.Key(id)))
 	if err != nil {
 		return Record[T]{}, nil, wrap(err)
 	}
@@ -74,7 +75,7 @@ func (t Table[T]) list(ctx context.Context, idPrefix string, yield func(Record[T
 	end := clientv3.GetPrefixRangeEnd(key)
 	var rev int64
 	for {
-		resp, err := t.page(ctx, key, end, rev)
+		resp, err := t.page(ctx, key, end, rev, strings.HasSuffix(idPrefix, "/"))
 		if err != nil {
 			return 0, err
 		}
@@ -97,9 +98,14 @@ func (t Table[T]) list(ctx context.Context, idPrefix string, yield func(Record[T
 	}
 }
 
-func (t Table[T]) page(ctx context.Context, key, end string, rev int64) (*clientv3.GetResponse, error) {
+// page reads a part of a list. The first part of one owner's records is short, and read with others'.
+func (t Table[T]) page(ctx context.Context, key, end string, rev int64, short bool) (*clientv3.GetResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
+	if short && rev == 0 {
+		resp, err := t.s.reads.do(ctx, clientv3.OpGet(key, clientv3.WithRange(end), clientv3.WithLimit(pageSize)))
+		return resp, wrap(err)
+	}
 	resp, err := t.s.client.Get(ctx, key, clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(rev))
 	return resp, wrap(err)
 }

@@ -2,7 +2,11 @@ package token
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/store"
@@ -62,22 +66,118 @@ func (s *Service) SessionByID(ctx context.Context, userID, id string) (hub.Sessi
 	return s.sessionByHash(ctx, entry.Value.Hash)
 }
 
-// EndSession signs one browser out: its session is gone and edges refuse its edge tokens. Ending one that is gone already
-// is not an error.
+// OfUserSessions lists a user's sessions, the newest last. Those that are over are removed on the way.
+func (s *Service) OfUserSessions(ctx context.Context, userID string) ([]hub.Session, error) {
+	entries, err := s.byUser.All(ctx, store.ID(userID)+"/")
+	if err != nil {
+		return nil, err
+	}
+	rec, err := s.signing.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []hub.Session
+	for _, e := range entries {
+		r, err := s.sessions.Get(ctx, e.Value.Hash)
+		if err == nil && !expired(r.Value.Expires) && r.Value.Epoch == rec.Epoch {
+			all = append(all, r.Value)
+			continue
+		}
+		if err == nil {
+			err = s.dropSession(ctx, e)
+		}
+		if err != nil && hub.KindOf(err) != hub.NotFound {
+			return nil, err
+		}
+	}
+	slices.SortFunc(all, func(a, b hub.Session) int { return a.Created.Compare(b.Created) })
+	return all, nil
+}
+
+// maxAgent is how much of what a browser says of itself is kept, in bytes.
+const maxAgent = 200
+
+// UseSession records that a browser used its session, at most once a minute. agent and address may be empty. It is only a
+// hint: it must not fail the request.
+func (s *Service) UseSession(ctx context.Context, session hub.Session, agent, address string) {
+	now := time.Now().UTC()
+	if now.Sub(session.LastActivity) <= lastUseEvery {
+		return
+	}
+	entry, err := s.byUser.Get(ctx, store.ID(session.UserID, session.ID))
+	if err != nil {
+		return
+	}
+	_, _ = s.sessions.Update(ctx, entry.Value.Hash, func(rec *hub.Session) ([]store.Op, error) {
+		if now.Sub(rec.LastActivity) <= lastUseEvery {
+			return nil, store.ErrUnchanged // another request was first
+		}
+		rec.LastActivity = now
+		if agent != "" {
+			rec.Agent = clip(agent)
+		}
+		if address != "" {
+			rec.Address = clip(address)
+		}
+		return nil, nil
+	})
+}
+
+// clip makes what a browser sent printable and short.
+func clip(text string) string {
+	text = strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) {
+			return '?'
+		}
+		return c
+	}, strings.ToValidUTF8(text, "?"))
+	for len(text) > maxAgent {
+		_, size := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-size]
+	}
+	return text
+}
+
+// EndSession signs one browser out: its session and the API tokens that it caused are gone, and edges refuse its edge tokens.
+// Ending one that is gone already is not an error.
 func (s *Service) EndSession(ctx context.Context, userID, id string) error {
 	entry, err := s.byUser.Get(ctx, store.ID(userID, id))
-	if err != nil {
-		if hub.KindOf(err) == hub.NotFound {
-			return nil
-		}
+	if err == nil {
+		err = s.dropSession(ctx, entry)
+	}
+	if err != nil && hub.KindOf(err) != hub.NotFound {
 		return err
 	}
-	err = s.sessions.Delete(ctx, entry.Value.Hash, 0,
-		store.Delete(s.byUser.Key(entry.ID)), s.revoke(routes.RevokedSession, id, 0))
-	if hub.KindOf(err) == hub.NotFound {
-		return nil
+	// Last: nobody gets a token for a session that is gone. If this fails, signing out again goes on.
+	return s.endCaused(ctx, userID, func(session string) bool { return session == id })
+}
+
+// dropSession ends the session that an entry of a user's list points to.
+func (s *Service) dropSession(ctx context.Context, entry store.Record[index]) error {
+	parts, ok := store.Parts(entry.ID)
+	if !ok || len(parts) != 2 {
+		return hub.Errorf(hub.Internal, "A session's key cannot be read.")
 	}
-	return err
+	return s.sessions.Delete(ctx, entry.Value.Hash, 0,
+		store.Delete(s.byUser.Key(entry.ID)), s.revoke(routes.RevokedSession, parts[1], 0))
+}
+
+// endCaused ends the API tokens of a user that a session caused, of those sessions that match.
+func (s *Service) endCaused(ctx context.Context, userID string, match func(session string) bool) error {
+	entries, err := s.owners.All(ctx, store.ID("user", userID)+"/")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		r, err := s.tokens.Get(ctx, e.Value.Hash)
+		if err == nil && r.Value.Session != "" && match(r.Value.Session) {
+			err = s.deleteEntry(ctx, e)
+		}
+		if err != nil && hub.KindOf(err) != hub.NotFound {
+			return err
+		}
+	}
+	return nil
 }
 
 // EndSessions signs all of a user's browsers out.
@@ -87,13 +187,9 @@ func (s *Service) EndSessions(ctx context.Context, userID string) error {
 		return err
 	}
 	for _, e := range entries {
-		parts, ok := store.Parts(e.ID)
-		if !ok || len(parts) != 2 {
-			continue
-		}
-		if err := s.EndSession(ctx, userID, parts[1]); err != nil {
+		if err := s.dropSession(ctx, e); err != nil && hub.KindOf(err) != hub.NotFound {
 			return err
 		}
 	}
-	return nil
+	return s.endCaused(ctx, userID, func(string) bool { return true })
 }

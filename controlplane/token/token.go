@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"math/big"
 	"strconv"
 	"time"
@@ -34,6 +35,9 @@ type Service struct {
 	sessions store.Table[hub.Session]
 	byUser   store.Table[index]
 	visits   store.Table[Visit]
+	codes    store.Table[Code]
+	used     store.Table[usedCode]
+	issued   store.Table[issued]
 	signing  *Signing
 }
 
@@ -41,6 +45,11 @@ type Service struct {
 type index struct {
 	Schema int    `json:"v"`
 	Hash   string `json:"hash"`
+	// Session, Client, Issuer and Expires are those of an OAuth token, so that finding its like needs no other read.
+	Session string    `json:"session,omitempty"`
+	Client  string    `json:"client,omitempty"`
+	Issuer  string    `json:"issuer,omitempty"`
+	Expires time.Time `json:"expires,omitzero"`
 }
 
 // New returns the service over s that signs with signing.
@@ -52,6 +61,9 @@ func New(s *store.Store, signing *Signing) *Service {
 		sessions: store.NewTable[hub.Session](s, store.Sessions, "session"),
 		byUser:   store.NewTable[index](s, store.UserSession, "session"),
 		visits:   store.NewTable[Visit](s, store.Visits, "sign-in"),
+		codes:    store.NewTable[Code](s, store.OAuthCodes, "code"),
+		used:     store.NewTable[usedCode](s, store.OAuthUsed, "code"),
+		issued:   store.NewTable[issued](s, store.OAuthIssued, "token"),
 		signing:  signing,
 	}
 }
@@ -118,6 +130,9 @@ func (s *Service) Find(ctx context.Context, secret string) (hub.Token, error) {
 	if hub.KindOf(err) == hub.NotFound || err == nil && expired(r.Value.Expires) {
 		return hub.Token{}, hub.Errorf(hub.Unauthenticated, "Missing or invalid credentials.")
 	}
+	if err == nil && r.Value.Session != "" {
+		err = s.sessionLives(ctx, r.Value)
+	}
 	if err != nil {
 		return hub.Token{}, err
 	}
@@ -134,7 +149,7 @@ func (s *Service) Find(ctx context.Context, secret string) (hub.Token, error) {
 	return r.Value, nil
 }
 
-// OfUser lists a user's unexpired API tokens in the order of their ids.
+// OfUser lists a user's unexpired API tokens in the order of their ids. Expired ones are removed on the way.
 func (s *Service) OfUser(ctx context.Context, userID string) ([]hub.Token, error) {
 	entries, err := s.owners.All(ctx, store.ID("user", userID)+"/")
 	if err != nil {
@@ -151,6 +166,10 @@ func (s *Service) OfUser(ctx context.Context, userID string) ([]hub.Token, error
 		}
 		if !expired(r.Value.Expires) {
 			all = append(all, r.Value)
+			continue
+		}
+		if err := s.deleteEntry(ctx, e); err != nil && hub.KindOf(err) != hub.NotFound {
+			return nil, err
 		}
 	}
 	return all, nil
@@ -159,6 +178,9 @@ func (s *Service) OfUser(ctx context.Context, userID string) ([]hub.Token, error
 // Delete ends the API token id of a user: NotFound if the user has no such token.
 func (s *Service) Delete(ctx context.Context, userID, id string) error {
 	entry, err := s.owners.Get(ctx, store.ID("user", userID, id))
+	if hub.KindOf(err) == hub.NotFound {
+		return errors.Join(err, s.deleteIssued(ctx, id)) // an earlier try may have come no further
+	}
 	if err != nil {
 		return err
 	}
@@ -171,8 +193,15 @@ func (s *Service) deleteEntry(ctx context.Context, entry store.Record[index]) er
 	if !ok {
 		return hub.Errorf(hub.Internal, "A token's key cannot be read.")
 	}
-	return s.tokens.Delete(ctx, entry.Value.Hash, 0,
-		store.Delete(s.owners.Key(entry.ID)), s.revoke(routes.RevokedToken, parts[len(parts)-1], 0))
+	id := parts[len(parts)-1]
+	ops := []store.Op{store.Delete(s.owners.Key(entry.ID)), s.revoke(routes.RevokedToken, id, 0)}
+	if entry.Value.Issuer != "" {
+		ops = append(ops, store.Delete(s.issued.Key(store.ID(entry.Value.Issuer, id))))
+	}
+	if err := s.tokens.Delete(ctx, entry.Value.Hash, 0, ops...); err != nil {
+		return err
+	}
+	return s.deleteIssued(ctx, id)
 }
 
 // revoke is the write that makes edges refuse the edge tokens of id.
@@ -185,6 +214,11 @@ func (s *Service) revoke(what, id string, before int64) store.Op {
 func (s *Service) RevokeUser(userID string, before int64) store.Op {
 	return s.revoke(routes.RevokedUser, userID, before)
 }
+
+// RevokeShared makes edges refuse every edge token that depends on a role (by its mark) or a group, or is of a service, as what
+// says, and was issued with an earlier revision of all roles: one write, however many have the role. It belongs in the
+// transaction that changes hub.RoleChanges, whose revision is then the revocation's own.
+func (s *Service) RevokeShared(what, id string) store.Op { return s.revoke(what, id, 0) }
 
 // DeleteAll ends all API tokens and sessions of a user, and with them every edge token, for good.
 func (s *Service) DeleteAll(ctx context.Context, userID string) error {

@@ -1,10 +1,8 @@
 package web
 
 import (
-	"net"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 )
@@ -88,17 +86,10 @@ func (l *Limiter) makeRoom(now time.Time) {
 	delete(l.full, soonest)
 }
 
-// ClientAddress is where a visitor comes from, for limits: the address that the front door saw. IPv6 addresses count by
-// network, as everybody has many.
-func ClientAddress(r *http.Request) string {
-	seen := r.RemoteAddr
-	if host, _, err := net.SplitHostPort(seen); err == nil {
-		seen = host
-	}
-	// The front door adds the last one. What is before it anybody could have written.
-	if chain := strings.Join(r.Header.Values("X-Forwarded-For"), ","); chain != "" {
-		seen = strings.TrimSpace(chain[strings.LastIndexByte(chain, ',')+1:])
-	}
+// ClientNetwork is where a visitor comes from, for limits: ClientAddress, but IPv6 addresses count by network, as everybody
+// has many.
+func ClientNetwork(r *http.Request) string {
+	seen := ClientAddress(r)
 	ip, err := netip.ParseAddr(seen)
 	if err != nil {
 		return seen

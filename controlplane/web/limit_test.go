@@ -93,7 +93,7 @@ func TestClientAddress(t *testing.T) {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		r.RemoteAddr = c.remote
 		r.Header["X-Forwarded-For"] = c.chain
-		if got := ClientAddress(r); got != c.want {
+		if got := ClientNetwork(r); got != c.want {
 			t.Errorf("%s %q: %q, want %q", c.remote, c.chain, got, c.want)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -38,7 +39,7 @@ type Adapter struct {
 // WriteError if nothing was written yet.
 func (a Adapter) Handle(h Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		tracked := &statusWriter{ResponseWriter: w}
+		tracked := &statusWriter{ResponseWriter: w, request: r}
 		err := a.call(h, tracked, r)
 		if err == nil {
 			return
@@ -159,6 +160,10 @@ func JSON(w http.ResponseWriter, status int, v any) error {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
+	if tracked, ok := w.(*statusWriter); ok && status == http.StatusOK && tracked.unchanged(data) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
 	w.WriteHeader(status)
 	_, err = w.Write(data)
 	return clientGone(err)
@@ -231,7 +236,8 @@ func WithRequestID(log *slog.Logger, next http.Handler) http.Handler {
 // statusWriter remembers the status that was written.
 type statusWriter struct {
 	http.ResponseWriter
-	status int
+	request *http.Request // of a handler's
+	status  int
 }
 
 func (w *statusWriter) WriteHeader(status int) {
@@ -250,6 +256,34 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 
 // Unwrap lets http.ResponseController reach Flush.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Tracked is a ResponseWriter that knows what status was written.
+type Tracked struct{ statusWriter }
+
+// Track returns a writer to w that knows what status was written.
+func Track(w http.ResponseWriter) *Tracked { return &Tracked{statusWriter{ResponseWriter: w}} }
+
+// Status is the status that was written, 200 if none was.
+func (t *Tracked) Status() int {
+	if t.status == 0 {
+		return http.StatusOK
+	}
+	return t.status
+}
+
+// ClientAddress is where a request came from, as the edge says: the last of X-Forwarded-For, because everything before it may
+// be the visitor's invention.
+func ClientAddress(r *http.Request) string {
+	forwarded := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
+	if forwarded != "" {
+		return strings.TrimSpace(forwarded[strings.LastIndexByte(forwarded, ',')+1:])
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
 
 // WantsHTML reports whether the client is a person's browser that opens a page, rather than a program.
 func WantsHTML(r *http.Request) bool {

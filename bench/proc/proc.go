@@ -1,4 +1,5 @@
-package edge
+// Package proc reads from the kernel what a process of a measurement has used, and starts such processes.
+package proc
 
 import (
 	"bytes"
@@ -8,11 +9,11 @@ import (
 	"time"
 )
 
-// tick is the unit of processor time in /proc, which Linux fixes for all machines that Go runs on.
-const tick = 10 * time.Millisecond
+// Tick is the unit of processor time in /proc, which Linux fixes for all machines that Go runs on.
+const Tick = 10 * time.Millisecond
 
-// cpuTime is the processor time, user and system, that all threads of a process have used since it started.
-func cpuTime(pid int) (time.Duration, error) {
+// CPUTime is the processor time, user and system, that all threads of a process have used since it started.
+func CPUTime(pid int) (time.Duration, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, fmt.Errorf("processor time (this needs Linux): %w", err)
@@ -27,11 +28,11 @@ func cpuTime(pid int) (time.Duration, error) {
 	if err1 != nil || err2 != nil {
 		return 0, fmt.Errorf("cannot read the processor time of process %d in %q", pid, text)
 	}
-	return time.Duration(user+system) * tick, nil
+	return time.Duration(user+system) * Tick, nil
 }
 
-// rss is the resident memory of a process in bytes.
-func rss(pid int) (int64, error) {
+// RSS is the resident memory of a process in bytes.
+func RSS(pid int) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, fmt.Errorf("memory (this needs Linux): %w", err)

@@ -1,0 +1,52 @@
+package store
+
+import (
+	"testing"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// TestAnAnswerFromBeforeAChangeIsNotKept is about a read that is overtaken by the watch.
+func TestAnAnswerFromBeforeAChangeIsNotKept(t *testing.T) {
+	t.Parallel()
+	n := &near{}
+	resp := &clientv3.GetResponse{Kvs: []*mvccpb.KeyValue{{Key: []byte("/x/a"), Value: []byte("old")}}}
+	if n.keep("/x/a", resp, 5); n.answer("/x/a") != nil {
+		t.Error("kept without a watch")
+	}
+	n.reset(5)
+	n.apply([]*clientv3.Event{{Kv: &mvccpb.KeyValue{Key: []byte("/x/a"), ModRevision: 9}}})
+	if n.keep("/x/a", resp, 8); n.answer("/x/a") != nil {
+		t.Error("kept an answer that a later change has made wrong")
+	}
+	if n.keep("/x/a", resp, 9); n.answer("/x/a") == nil {
+		t.Error("an answer of now is not kept")
+	}
+	n.keep("/x/", resp, 9)
+	n.apply([]*clientv3.Event{{Kv: &mvccpb.KeyValue{Key: []byte("/x/b"), ModRevision: 10}}})
+	if n.answer("/x/") != nil || n.answer("/x/a") == nil {
+		t.Error("a change belongs to the lists above it, and to no other record")
+	}
+}
+
+// TestWhatIsKeptNearIsBounded keeps more than there is room for.
+func TestWhatIsKeptNearIsBounded(t *testing.T) {
+	t.Parallel()
+	n := &near{}
+	n.reset(1)
+	for i := range 3 * nearBytes / nearLargest {
+		key := string(rune(i))
+		n.keep(key, &clientv3.GetResponse{Kvs: []*mvccpb.KeyValue{{Value: make([]byte, nearLargest/2)}}}, 1)
+	}
+	sum := 0
+	for key, resp := range n.answers {
+		sum += size(key, resp)
+	}
+	if n.bytes != sum || sum > nearBytes || sum < nearBytes/2 {
+		t.Errorf("%d bytes are kept, %d counted", sum, n.bytes)
+	}
+	if n.keep("large", &clientv3.GetResponse{Kvs: []*mvccpb.KeyValue{{Value: make([]byte, nearLargest)}}}, 1); n.answer("large") != nil {
+		t.Error("a large answer is kept")
+	}
+}
