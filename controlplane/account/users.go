@@ -173,12 +173,21 @@ func (a *Accounts) put(tx *store.Txn, before, after *hub.User) error {
 	if after == nil {
 		return a.users.Remove(tx, store.ID(string(before.Name)))
 	}
+	if before != nil && !slices.Equal(before.Groups, after.Groups) {
+		tx.Do(a.regroup(after.Name))
+	}
 	if before != nil && before.Name != after.Name {
+		tx.Do(a.renameHolder(after)...)
 		if err := a.users.Move(tx, store.ID(string(before.Name)), store.ID(string(after.Name))); err != nil {
 			return err
 		}
 	}
 	return a.users.Write(tx, store.ID(string(after.Name)), *after)
+}
+
+// regroup is the write that has the routes of the user's servers follow a change of groups.
+func (a *Accounts) regroup(name hub.UserName) store.Op {
+	return store.Put(a.regroups.Key(store.ID(string(name))), hub.Regroup{Schema: hub.Schema, User: name})
 }
 
 // update changes a user's record and what follows from it in one transaction. change may run several times.
@@ -251,7 +260,11 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 	if err != nil {
 		return hub.User{}, err
 	}
+<<<<<<< HEAD
 	more := false
+=======
+	var more bool
+>>>>>>> main
 	change := func(tx *store.Txn, u *hub.User) error {
 		if password != "" {
 			u.Password = password
@@ -261,9 +274,32 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 				return err
 			}
 		}
+<<<<<<< HEAD
 		var err error
 		more, err = a.changeAll(ctx, tx, u, b, c)
 		return err
+=======
+		if c.Groups != nil {
+			var err error
+			if more, err = a.approach(tx, u, *c.Groups); err != nil {
+				return err
+			}
+		}
+		ops, visits, err := a.hand(u, b, c)
+		if err != nil {
+			return err
+		}
+		tx.Do(ops...)
+		if c.Name != nil && !more {
+			if err := a.rename(ctx, tx, u, *c.Name); err != nil {
+				return err
+			}
+		}
+		if !visits && c.Groups == nil && u.Name == name {
+			return nil
+		}
+		return a.rightsChanged(tx, u)
+>>>>>>> main
 	}
 	u, err := a.update(ctx, name, change)
 	for more && err == nil {
@@ -275,6 +311,7 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 	return u, err
 }
 
+<<<<<<< HEAD
 // changeAll changes rights and name of u, and reports whether another transaction has to change more groups.
 func (a *Accounts) changeAll(ctx context.Context, tx *store.Txn, u *hub.User, b *book, c Change) (bool, error) {
 	name, groups, more := u.Name, c.Groups, false
@@ -305,28 +342,43 @@ func (a *Accounts) changeAll(ctx context.Context, tx *store.Txn, u *hub.User, b 
 // changeRights changes what u may do, and returns the writes that go with that of u. visits says that it changes where u may go.
 func (a *Accounts) changeRights(u *hub.User, b *book, c Change) (ops []store.Op, visits bool, err error) {
 	visits = c.Admin != nil || c.Groups != nil
+=======
+// hand changes the roles and the admin flag of u. It returns the writes that go with that, and whether it changes where u may go.
+func (a *Accounts) hand(u *hub.User, b *book, c Change) (ops []store.Op, visits bool, err error) {
+>>>>>>> main
 	if c.Roles != nil {
 		held, err := b.heldAs(u, *c.Roles)
 		if err != nil {
 			return nil, false, err
 		}
+<<<<<<< HEAD
 		more, changes, err := a.setHeld(u, b, held)
 		if err != nil {
 			return nil, false, err
 		}
 		ops, visits = more, visits || changes
+=======
+		if ops, visits, err = a.setHeld(u, b, held); err != nil {
+			return nil, false, err
+		}
+>>>>>>> main
 	}
 	if c.Admin != nil {
 		u.Admin = *c.Admin
 	}
+<<<<<<< HEAD
 	if c.Groups != nil {
 		u.Groups = *c.Groups
 	}
 	return ops, visits, nil
+=======
+	return ops, visits || c.Admin != nil, nil
+>>>>>>> main
 }
 
 // rightsChanged ends the edge tokens that the user had until now, in the transaction of the change.
 func (a *Accounts) rightsChanged(tx *store.Txn, u *hub.User) error {
+<<<<<<< HEAD
 	ops, err := a.revokeUser(u)
 	tx.Do(ops...)
 	return err
@@ -345,6 +397,15 @@ func (a *Accounts) revokeUser(u *hub.User) ([]store.Op, error) {
 		return nil, hub.Errorf(hub.Exhausted, "The rights of %s change too often. Try again shortly.", u.Name)
 	}
 	return []store.Op{a.tokens.RevokeUser(u.ID, u.TokensAfter)}, nil
+=======
+	now := time.Now().Unix()
+	u.TokensAfter = max(now, u.TokensAfter+1)
+	if u.TokensAfter > now+maxAhead {
+		return hub.Errorf(hub.Exhausted, "The rights of %s change too often. Try again shortly.", u.Name)
+	}
+	tx.Do(a.tokens.RevokeUser(u.ID, u.TokensAfter))
+	return nil
+>>>>>>> main
 }
 
 // Delete removes a user with all tokens and sessions, and from all groups. The user's servers must be stopped. It is NotFound
@@ -364,6 +425,7 @@ func (a *Accounts) Delete(ctx context.Context, u hub.User) error {
 		if len(now.Servers) > 0 {
 			return hub.Errorf(hub.Invalid, "%s's server is in the process of stopping, please wait.", u.Name)
 		}
+		tx.Do(a.dropHolder(now)...)
 		if err := a.forgetServers(ctx, tx, u.Name); err != nil {
 			return err
 		}

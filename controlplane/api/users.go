@@ -254,6 +254,14 @@ func (a *API) mayChange(r *http.Request, c *account.Caller, u hub.User, change a
 	if change.Name != nil && !c.Scopes.Allows("admin:users", access.Resource{User: string(*change.Name), UserGroups: u.Groups}) {
 		return hub.Errorf(hub.Forbidden, "name: the user would be outside of what you may administer")
 	}
+<<<<<<< HEAD
+=======
+	if change.Groups != nil {
+		if err := a.mayRegroup(r, c, u.Groups, *change.Groups); err != nil {
+			return err
+		}
+	}
+>>>>>>> main
 	if err := a.Accounts.MayGive(r.Context(), c, u, change); err != nil || change.Password == nil {
 		return err
 	}

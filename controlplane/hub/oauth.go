@@ -5,6 +5,9 @@ import "net/url"
 // ServerClientID is what the id of every server's OAuth client begins with.
 const ServerClientID = "jupyterhub-user-"
 
+// CommandLineClientID is the id of `edgehub login`, a client of every hub.
+const CommandLineClientID = "edgehub-cli"
+
 // ClientID is the id of the server's OAuth client, in JupyterHub's form, which is also the name of the server's own cookie.
 // Two servers may share one, alice's "b" and the default one of alice-b; their redirect URIs tell them apart.
 func (s *Server) ClientID() string {

@@ -17,6 +17,9 @@ func (c *client) required(u hub.User) []string {
 
 // admits reports whether the caller may use the client at all.
 func (p *provider) admits(ctx context.Context, caller *account.Caller, c *client) (bool, error) {
+	if c.public {
+		return true, nil
+	}
 	if c.server == nil {
 		return caller.Scopes.Allows("access:services", access.Resource{Service: c.service}), nil
 	}
@@ -122,6 +125,9 @@ func membership(u hub.User) func(string) []string {
 // needsConsent reports whether the caller must be asked: not for their own servers, not for clients that the operator trusts,
 // and not for what they granted this client before and it still has.
 func (p *provider) needsConsent(ctx context.Context, caller *account.Caller, c *client, scopes []string) (bool, error) {
+	if c.public {
+		return true, nil // anybody can say that they are it (RFC 8252, 8.6)
+	}
 	if c.ofUser(*caller.User) || c.noConfirm {
 		return false, nil
 	}

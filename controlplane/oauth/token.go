@@ -96,6 +96,9 @@ func (p *provider) authenticate(r *http.Request, form url.Values) (*client, hub.
 	if err != nil {
 		return nil, hub.Token{}, err
 	}
+	if id == hub.CommandLineClientID && secret == "" {
+		return commandLine(form.Get("redirect_uri")), hub.Token{}, nil
+	}
 	if id == "" || secret == "" {
 		return nil, hub.Token{}, refused
 	}

@@ -115,15 +115,21 @@ func (s *Service) mint(t hub.Token) (hub.Token, string, []store.Op) {
 	t.Schema, t.ID, t.Created = hub.Schema, newTokenID(), time.Now().UTC()
 	h := hash(secret)
 	entry := index{Schema: hub.Schema, Hash: h, Session: t.Session, Client: t.OAuthClient, Issuer: t.Issuer, Expires: t.Expires}
-	return t, secret, []store.Op{
+	ops := []store.Op{
 		store.Put(s.tokens.Key(h), t),
 		store.Put(s.owners.Key(ownerID(t)+"/"+store.ID(t.ID)), entry),
-		store.Put(s.issued.Key(store.ID(t.Issuer, t.ID)), issued{Schema: hub.Schema, UserID: t.UserID}),
 	}
+	if t.Issuer != "" {
+		ops = append(ops, store.Put(s.issued.Key(store.ID(t.Issuer, t.ID)), issued{Schema: hub.Schema, UserID: t.UserID}))
+	}
+	return t, secret, ops
 }
 
 // stillIssued ends t if its client's own token ended while t was made: deleteIssued may have been too early to see t.
 func (s *Service) stillIssued(ctx context.Context, issuer, t hub.Token) error {
+	if issuer.ID == "" { // a public client has none
+		return nil
+	}
 	_, err := s.owners.Get(ctx, ownerID(issuer)+"/"+store.ID(issuer.ID))
 	if hub.KindOf(err) != hub.NotFound {
 		return err
