@@ -187,7 +187,6 @@ func (a *Accounts) changePart(tx *store.Txn, users []hub.UserName, change func([
 			if err := a.setGroups(tx, u, groups); err != nil {
 				return err
 			}
-			tx.Do(a.regroup(u.Name))
 			return a.rightsChanged(tx, u)
 		})
 		if err != nil && !errors.Is(err, store.ErrUnchanged) && hub.KindOf(err) != hub.NotFound {

@@ -26,8 +26,6 @@ func (a *Accounts) Check(ctx context.Context, log *slog.Logger) error {
 	return err
 }
 
-<<<<<<< HEAD
-=======
 // checkIndex does what keeps the index right, until it has been done or ctx ends.
 func (a *Accounts) checkIndex(ctx context.Context, log *slog.Logger) {
 	if err := a.Check(ctx, log); err != nil && ctx.Err() == nil {
@@ -35,7 +33,6 @@ func (a *Accounts) checkIndex(ctx context.Context, log *slog.Logger) {
 	}
 }
 
->>>>>>> main
 // repairAtOnce is how many records a transaction of Repair compares.
 const repairAtOnce = 20
 

@@ -20,13 +20,7 @@ const tidyBatch = 100
 
 // Tend checks the index of users once, and tidies up after deleted roles until ctx ends.
 func (a *Accounts) Tend(ctx context.Context, log *slog.Logger) {
-<<<<<<< HEAD
-	if err := a.Check(ctx, log); err != nil && ctx.Err() == nil {
-		log.Warn("cannot check the index of users; the next start of a replica does", "err", err)
-	}
-=======
 	a.checkIndex(ctx, log)
->>>>>>> main
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
 	for {

@@ -260,11 +260,7 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 	if err != nil {
 		return hub.User{}, err
 	}
-<<<<<<< HEAD
-	more := false
-=======
 	var more bool
->>>>>>> main
 	change := func(tx *store.Txn, u *hub.User) error {
 		if password != "" {
 			u.Password = password
@@ -274,11 +270,6 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 				return err
 			}
 		}
-<<<<<<< HEAD
-		var err error
-		more, err = a.changeAll(ctx, tx, u, b, c)
-		return err
-=======
 		if c.Groups != nil {
 			var err error
 			if more, err = a.approach(tx, u, *c.Groups); err != nil {
@@ -299,7 +290,6 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 			return nil
 		}
 		return a.rightsChanged(tx, u)
->>>>>>> main
 	}
 	u, err := a.update(ctx, name, change)
 	for more && err == nil {
@@ -311,93 +301,25 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 	return u, err
 }
 
-<<<<<<< HEAD
-// changeAll changes rights and name of u, and reports whether another transaction has to change more groups.
-func (a *Accounts) changeAll(ctx context.Context, tx *store.Txn, u *hub.User, b *book, c Change) (bool, error) {
-	name, groups, more := u.Name, c.Groups, false
-	c.Groups = nil
-	ops, visits, err := a.changeRights(u, b, c)
-	if err != nil {
-		return false, err
-	}
-	tx.Do(ops...)
-	if groups != nil {
-		if more, err = a.approach(tx, u, *groups); err != nil {
-			return false, err
-		}
-		tx.Do(a.regroup(u.Name))
-		visits = true
-	}
-	if c.Name != nil && !more {
-		if err := a.rename(ctx, tx, u, *c.Name); err != nil {
-			return false, err
-		}
-	}
-	if !visits && u.Name == name {
-		return more, nil
-	}
-	return more, a.rightsChanged(tx, u)
-}
-
-// changeRights changes what u may do, and returns the writes that go with that of u. visits says that it changes where u may go.
-func (a *Accounts) changeRights(u *hub.User, b *book, c Change) (ops []store.Op, visits bool, err error) {
-	visits = c.Admin != nil || c.Groups != nil
-=======
 // hand changes the roles and the admin flag of u. It returns the writes that go with that, and whether it changes where u may go.
 func (a *Accounts) hand(u *hub.User, b *book, c Change) (ops []store.Op, visits bool, err error) {
->>>>>>> main
 	if c.Roles != nil {
 		held, err := b.heldAs(u, *c.Roles)
 		if err != nil {
 			return nil, false, err
 		}
-<<<<<<< HEAD
-		more, changes, err := a.setHeld(u, b, held)
-		if err != nil {
-			return nil, false, err
-		}
-		ops, visits = more, visits || changes
-=======
 		if ops, visits, err = a.setHeld(u, b, held); err != nil {
 			return nil, false, err
 		}
->>>>>>> main
 	}
 	if c.Admin != nil {
 		u.Admin = *c.Admin
 	}
-<<<<<<< HEAD
-	if c.Groups != nil {
-		u.Groups = *c.Groups
-	}
-	return ops, visits, nil
-=======
 	return ops, visits || c.Admin != nil, nil
->>>>>>> main
 }
 
 // rightsChanged ends the edge tokens that the user had until now, in the transaction of the change.
 func (a *Accounts) rightsChanged(tx *store.Txn, u *hub.User) error {
-<<<<<<< HEAD
-	ops, err := a.revokeUser(u)
-	tx.Do(ops...)
-	return err
-}
-
-// regroup is the write that has the routes of the user's servers follow a change of groups.
-func (a *Accounts) regroup(name hub.UserName) store.Op {
-	return store.Put(a.regroups.Key(store.ID(string(name))), hub.Regroup{Schema: hub.Schema, User: name})
-}
-
-// revokeUser ends the edge tokens of a user whose rights change: the write that goes with that of u.
-func (a *Accounts) revokeUser(u *hub.User) ([]store.Op, error) {
-	now := time.Now().Unix()
-	u.TokensAfter = max(now, u.TokensAfter+1)
-	if u.TokensAfter > now+maxAhead {
-		return nil, hub.Errorf(hub.Exhausted, "The rights of %s change too often. Try again shortly.", u.Name)
-	}
-	return []store.Op{a.tokens.RevokeUser(u.ID, u.TokensAfter)}, nil
-=======
 	now := time.Now().Unix()
 	u.TokensAfter = max(now, u.TokensAfter+1)
 	if u.TokensAfter > now+maxAhead {
@@ -405,7 +327,6 @@ func (a *Accounts) revokeUser(u *hub.User) ([]store.Op, error) {
 	}
 	tx.Do(a.tokens.RevokeUser(u.ID, u.TokensAfter))
 	return nil
->>>>>>> main
 }
 
 // Delete removes a user with all tokens and sessions, and from all groups. The user's servers must be stopped. It is NotFound
@@ -430,7 +351,7 @@ func (a *Accounts) Delete(ctx context.Context, u hub.User) error {
 			return err
 		}
 		// Revoked once more, because a change of rights meanwhile replaces a revocation for good by one until then.
-		tx.Do(append(a.dropHolder(now), a.tokens.RevokeUser(u.ID, 0))...)
+		tx.Do(a.tokens.RevokeUser(u.ID, 0))
 		return a.put(tx, &now, nil)
 	})
 }

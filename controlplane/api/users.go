@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/edgehub/edgehub/controlplane/access"
@@ -254,14 +255,11 @@ func (a *API) mayChange(r *http.Request, c *account.Caller, u hub.User, change a
 	if change.Name != nil && !c.Scopes.Allows("admin:users", access.Resource{User: string(*change.Name), UserGroups: u.Groups}) {
 		return hub.Errorf(hub.Forbidden, "name: the user would be outside of what you may administer")
 	}
-<<<<<<< HEAD
-=======
 	if change.Groups != nil {
 		if err := a.mayRegroup(r, c, u.Groups, *change.Groups); err != nil {
 			return err
 		}
 	}
->>>>>>> main
 	if err := a.Accounts.MayGive(r.Context(), c, u, change); err != nil || change.Password == nil {
 		return err
 	}
@@ -270,6 +268,30 @@ func (a *API) mayChange(r *http.Request, c *account.Caller, u hub.User, change a
 		err = hub.Errorf(hub.Forbidden, "You cannot set the password of a user who may do more than you")
 	}
 	return err
+}
+
+// mayRegroup asks for the scope groups on each group that a user joins or leaves, and for admin:groups where there is none yet.
+func (a *API) mayRegroup(r *http.Request, c *account.Caller, before, after []string) error {
+	for _, name := range slices.Concat(before, after) {
+		if slices.Contains(before, name) && slices.Contains(after, name) {
+			continue
+		}
+		res := access.Resource{Group: name}
+		if !c.Scopes.Allows("groups", res) {
+			return hub.Errorf(hub.Forbidden, "groups: you may not change the members of %s", hub.Clip(name))
+		}
+		_, err := a.Accounts.Group(r.Context(), name)
+		if hub.KindOf(err) == hub.NotFound && c.Scopes.Allows("admin:groups", res) {
+			continue // it is made
+		}
+		if hub.KindOf(err) == hub.NotFound {
+			return hub.Errorf(hub.Invalid, "groups: %s", hub.MessageOf(err))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // parseChange reads the body of a PATCH. null leaves a thing as it is.
