@@ -87,6 +87,8 @@ func (a *API) table() []route {
 		{"GET /hub/api/docs", only(public), a.docs},
 		{"GET /hub/api/info", only("read:hub"), a.info},
 		{"GET /hub/api/user", only(public), a.whoami},
+		{"GET /hub/api/authorizations/token/{secret}", only(public), a.tokenOwner},
+		{"POST /hub/api/authorizations/token", only(public), a.noTokenForPassword},
 
 		{"GET /hub/api/users", only("list:users"), a.listUsers},
 		{"POST /hub/api/users", only("admin:users"), a.createUsers},

@@ -38,7 +38,7 @@ func TestPublicRoutes(t *testing.T) {
 		}
 	}
 	want := []string{"GET /hub/api", "GET /hub/api/{$}", "GET /hub/api/health", "GET /hub/api/openapi.json", "GET /hub/api/docs", "GET /hub/api/user",
-		"POST /hub/api/users/{user}/tokens",
+		"GET /hub/api/authorizations/token/{secret}", "POST /hub/api/authorizations/token", "POST /hub/api/users/{user}/tokens",
 		"POST /hub/api/edge/exchange", "POST /hub/api/edge/renew", "POST /hub/api/edge/redeem", "POST /hub/api/edge/activity"}
 	if !slices.Equal(got, want) {
 		t.Errorf("public routes are %q, want %q", got, want)

@@ -89,6 +89,9 @@ func TestEveryEndpoint(t *testing.T) {
 		{"alice", "GET /hub/api/info", "", 403, "", "Action is not authorized with current scopes; requires any of [read:hub]"},
 		{"nobody", "GET /hub/api/info", "", 403, "", noCredentials},
 		{"nobody", "GET /hub/api/user", "", 403, "", noCredentials},
+		{"nobody", "GET /hub/api/authorizations/token/" + secrets["alice"], "", 403, "", noCredentials},
+		{"alice", "GET /hub/api/authorizations/token/none", "", 404, "", "No such token."},
+		{"root", "POST /hub/api/authorizations/token", "", 404, "", "This is gone since JupyterHub 2.0. Use /hub/api/users/:user/tokens instead."},
 
 		// Groups.
 		{"root", "GET /hub/api/groups", "", 200, "[]", ""},

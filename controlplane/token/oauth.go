@@ -170,8 +170,8 @@ func (s *Service) OfClient(ctx context.Context, userID, client string) ([]hub.To
 	return own, err
 }
 
-// endTokens ends those OAuth tokens of a user that which selects by their entries.
-func (s *Service) endTokens(ctx context.Context, userID string, which func(index) bool) error {
+// endOAuth ends those OAuth tokens of a user that which selects by their entries.
+func (s *Service) endOAuth(ctx context.Context, userID string, which func(index) bool) error {
 	entries, err := s.owners.All(ctx, store.ID("user", userID)+"/")
 	if err != nil {
 		return err
@@ -187,14 +187,19 @@ func (s *Service) endTokens(ctx context.Context, userID string, which func(index
 	return nil
 }
 
-// DeleteOfClient ends all OAuth tokens that a client has of a user.
-func (s *Service) DeleteOfClient(ctx context.Context, userID, client string) error {
-	return s.endTokens(ctx, userID, func(e index) bool { return e.Client == client })
+// DeleteGrant ends the API token id of a user, as Delete does. With an OAuth token go all that its client has of the user: what
+// people see and end is that the client has access.
+func (s *Service) DeleteGrant(ctx context.Context, userID, id string) error {
+	entry, err := s.owners.Get(ctx, store.ID("user", userID, id))
+	if err != nil || entry.Value.Client == "" {
+		return s.Delete(ctx, userID, id)
+	}
+	return s.endOAuth(ctx, userID, func(e index) bool { return e.Client == entry.Value.Client })
 }
 
 // SweepExpired removes a user's OAuth tokens that have expired. Each sign-in to a server leaves one.
 func (s *Service) SweepExpired(ctx context.Context, userID string) error {
-	return s.endTokens(ctx, userID, func(e index) bool { return expired(e.Expires) })
+	return s.endOAuth(ctx, userID, func(e index) bool { return expired(e.Expires) })
 }
 
 // sessionLives refuses the token of a session that is over. Its end also deletes the token, but not in the same moment.
