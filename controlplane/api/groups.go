@@ -14,8 +14,8 @@ import (
 	"github.com/edgehub/edgehub/controlplane/web"
 )
 
-// maxMembers is how many users one request may put into groups or take out of them.
-const maxMembers = 1000
+// maxGroupMembers is how many users one request may put into groups or take out of them.
+const maxGroupMembers = 1000
 
 // maxProperties is how large the properties of a group may be, in bytes.
 const maxProperties = 64 << 10
@@ -37,12 +37,47 @@ func (a *API) groupModel(r *http.Request, g hub.Group, scopes access.Set) (map[s
 		m["users"], m["properties"] = orEmpty(users), properties(g)
 	}
 	if scopes.Allows("read:roles:groups", res) {
-		m["roles"] = []string{}
+		roles, err := a.rolesOf(r, g.Name)
+		if err != nil {
+			return nil, err
+		}
+		m["roles"] = roles
 	}
 	if len(m) == 2 && !scopes.Allows("read:groups:name", res) {
 		return nil, nil
 	}
 	return m, nil
+}
+
+// rolesOf are the names of the roles that a group's members have by it.
+func (a *API) rolesOf(r *http.Request, group string) ([]string, error) {
+	roles, err := a.Accounts.Roles(r.Context())
+	names := []string{}
+	for _, role := range roles {
+		if slices.Contains(role.Groups, group) {
+			names = append(names, role.Name)
+		}
+	}
+	return names, err
+}
+
+// mayJoin refuses to give users the rights of a group's roles to a caller who does not hold them.
+func (a *API) mayJoin(r *http.Request, c *account.Caller, group string, users []hub.UserName) error {
+	roles, err := a.rolesOf(r, group)
+	if err != nil || len(roles) == 0 {
+		return err
+	}
+	found, err := a.Accounts.GetMany(r.Context(), users)
+	if err != nil {
+		return err
+	}
+	for _, u := range found {
+		groups := append(slices.Clone(u.Groups), group)
+		if err := a.Accounts.MayGive(r.Context(), c, u, account.Change{Groups: &groups}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func properties(g hub.Group) json.RawMessage {
@@ -81,10 +116,10 @@ func (a *API) createGroups(w http.ResponseWriter, r *http.Request, c *account.Ca
 	if len(body.Groups) == 0 {
 		return hub.Errorf(hub.Invalid, "Must specify at least one group to create")
 	}
-	if len(body.Groups)*max(len(body.Users), 1) > maxMembers {
-		return hub.Errorf(hub.Invalid, "groups and users: at most %d memberships can be made at once.", maxMembers)
+	if len(body.Groups)*max(len(body.Users), 1) > maxGroupMembers {
+		return hub.Errorf(hub.Invalid, "groups and users: at most %d memberships can be made at once.", maxGroupMembers)
 	}
-	groups, err := a.makeGroups(r, body.Groups, body.Users)
+	groups, err := a.makeGroups(r, c, body.Groups, body.Users)
 	if err != nil {
 		return err
 	}
@@ -111,10 +146,10 @@ func (a *API) createGroup(w http.ResponseWriter, r *http.Request, c *account.Cal
 			return err
 		}
 	}
-	if len(body.Users) > maxMembers {
+	if len(body.Users) > maxGroupMembers {
 		return tooManyMembers()
 	}
-	groups, err := a.makeGroups(r, []string{r.PathValue("group")}, body.Users)
+	groups, err := a.makeGroups(r, c, []string{r.PathValue("group")}, body.Users)
 	if err == nil && body.Properties != nil {
 		groups[0], err = a.Accounts.SetGroupProperties(r.Context(), groups[0].Name, body.Properties)
 	}
@@ -125,7 +160,7 @@ func (a *API) createGroup(w http.ResponseWriter, r *http.Request, c *account.Cal
 }
 
 // makeGroups checks everything first, so that what it refuses leaves nothing behind.
-func (a *API) makeGroups(r *http.Request, groups, users []string) ([]hub.Group, error) {
+func (a *API) makeGroups(r *http.Request, c *account.Caller, groups, users []string) ([]hub.Group, error) {
 	for _, name := range groups {
 		if _, err := hub.ParseGroupName(name); err != nil {
 			return nil, err
@@ -135,7 +170,21 @@ func (a *API) makeGroups(r *http.Request, groups, users []string) ([]hub.Group, 
 	if err != nil {
 		return nil, err
 	}
-	return a.Accounts.CreateGroups(r.Context(), groups, members)
+	for _, name := range groups {
+		if err := a.mayJoin(r, c, name, members); err != nil {
+			return nil, err
+		}
+	}
+	made, err := a.Accounts.CreateGroups(r.Context(), groups, members)
+	a.follow(r, members)
+	return made, err
+}
+
+// follow has the routes of users' servers say at once what groups they have now. Of many users the reconciler sees to it.
+func (a *API) follow(r *http.Request, users []hub.UserName) {
+	for _, name := range users[:min(len(users), 20)] {
+		a.Servers.Regroup(r.Context(), name)
+	}
 }
 
 // memberNames are names of users in a body. One that nobody can have is answered as one that nobody has.
@@ -152,7 +201,7 @@ func memberNames(raw []string) ([]hub.UserName, error) {
 }
 
 func tooManyMembers() error {
-	return hub.Errorf(hub.Invalid, "users: at most %d at once.", maxMembers)
+	return hub.Errorf(hub.Invalid, "users: at most %d at once.", maxGroupMembers)
 }
 
 // deleteGroup removes a group; its members stay.
@@ -190,14 +239,21 @@ func (a *API) changeMembers(w http.ResponseWriter, r *http.Request, c *account.C
 	if body.Users == nil {
 		return hub.Errorf(hub.Invalid, "Must specify users to %s", verb)
 	}
-	if len(body.Users) > maxMembers {
+	if len(body.Users) > maxGroupMembers {
 		return tooManyMembers()
 	}
 	users, err := memberNames(body.Users)
 	if err != nil {
 		return err
 	}
-	if err := change(r.Context(), g.Name, users); err != nil {
+	if verb == "add" {
+		if err := a.mayJoin(r, c, g.Name, users); err != nil {
+			return err
+		}
+	}
+	err = change(r.Context(), g.Name, users)
+	a.follow(r, users)
+	if err != nil {
 		return err
 	}
 	return a.writeGroup(w, r, c, http.StatusOK, g)
