@@ -20,7 +20,7 @@ func (s *Server) ClientID() string {
 
 // Consent is what the hub asks a person before an OAuth client gets an access token for them.
 type Consent struct {
-	// Client is the client for people: "bob's server", "the service grafana". Redirect is where its users go back to.
+	// Client is the client for people: "bob’s server", "The service grafana". Redirect is where its users go back to.
 	Client   string
 	Redirect string
 	// Action takes the POST of the answer, Scopes are what the answer sends back, Asks are they for people.

@@ -151,7 +151,7 @@ func ofService(s hub.Service) *client {
 	if id == "" {
 		id = hub.ServiceClientID + s.Name
 	}
-	return &client{id: id, redirect: s.RedirectURI, what: "Service " + s.Name, name: "the service " + s.Name, service: s.Name,
+	return &client{id: id, redirect: s.RedirectURI, what: "Service " + s.Name, name: "The service " + s.Name, service: s.Name,
 		allowed: s.AllowedScopes, noConfirm: s.NoConfirm}
 }
 

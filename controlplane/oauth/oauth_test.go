@@ -325,7 +325,7 @@ func TestServices(t *testing.T) {
 	q := url.Values{"client_id": {"service-course-grades"}, "response_type": {"code"}}
 	h.browser(alice).open(q).want(http.StatusForbidden).says("Service grades")
 	b := h.browser(root)
-	page := b.open(q).want(http.StatusOK).says("the service grades").says("list users").says("https://grades.example.org/cb")
+	page := b.open(q).want(http.StatusOK).says("The service grades").says("list users").says("https://grades.example.org/cb")
 	if csp := page.header.Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' https://grades.example.org") {
 		t.Errorf("Content-Security-Policy %q: browsers would not go to the service", csp)
 	}
