@@ -89,6 +89,14 @@ prove: ## 10^7 addresses and 10^6 changed tokens against slow references; TARGET
 	EDGEHUB_PROVE_TARGETS=$(TARGETS) EDGEHUB_PROVE_TOKENS=$(TOKENS) EDGEHUB_PROVE_REQUESTS=$(REQUESTS) EDGEHUB_PROVE_SEED=$(SEED) \
 		go test -count=1 -timeout 60m -v -run '^(TestProve|TestShortWay)' ./plugin
 
+.PHONY: generate
+generate: ## write docs/cli.md from the commands
+	go test -count=1 -run '^TestManual$$' ./cmd/edgehub -update
+
+.PHONY: check-generate
+check-generate: ## fail if docs/cli.md is not what the commands say; `make test` does it, too
+	go test -count=1 -run '^TestManual$$' ./cmd/edgehub
+
 .PHONY: clean
 clean: ## remove what was built in the checkout; the cache stays
 	rm -rf bin

@@ -25,6 +25,7 @@ import (
 	"github.com/edgehub/edgehub/controlplane/audit"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/login"
+	"github.com/edgehub/edgehub/controlplane/oauth"
 	"github.com/edgehub/edgehub/controlplane/pages"
 	"github.com/edgehub/edgehub/controlplane/spawn"
 	"github.com/edgehub/edgehub/controlplane/spawn/local"
@@ -161,6 +162,9 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := accounts.Complete(ctx, c.log); err != nil {
+		return nil, err
+	}
 	if err := accounts.Configure(ctx, c.opts.Rights); err != nil {
 		return nil, err
 	}
@@ -172,7 +176,7 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	servers := spawn.New(spawn.Options{
 		Store: st, Tokens: tokens, Spawner: c.spawner, Log: c.log, Replica: c.id, HubID: signing.HubID(),
 		APIURL: c.opts.APIURL, PublicURL: c.opts.PublicURL, Base: base, Hosts: hosts, StartTimeout: c.opts.StartTimeout, ReadyTimeout: c.opts.ReadyTimeout,
-		HoldStart: c.opts.HoldStart,
+		HoldStart: c.opts.HoldStart, ClientScopes: c.opts.OAuthScopes,
 	})
 	xsrf := web.XSRF{MAC: signing.MAC}
 	logins, err := login.New(login.Options{Providers: c.opts.Logins, HubURL: strings.TrimSuffix(c.opts.PublicURL, "/") + base.Path("/hub/"), Accounts: accounts, Store: st, MAC: signing.MAC, Log: c.log})
@@ -187,6 +191,8 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	mux := http.NewServeMux()
 	rest := api.New(api.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Base: base, Hosts: hosts,
 		Audit: audited, MaxTokenLife: c.opts.MaxTokenLife})
+	mux.Handle(oauth.Prefix, oauth.New(oauth.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Pages: html, Log: c.log,
+		PublicURL: c.opts.PublicURL, RequirePKCE: c.opts.RequirePKCE, TokenLife: c.opts.OAuthTokenLife}))
 	mux.Handle("/hub/api", rest)
 	mux.Handle("/hub/api/", rest)
 	mux.Handle("/", html)

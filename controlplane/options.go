@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/login"
@@ -60,6 +61,12 @@ type Options struct {
 	// HoldStart is how long programs' requests may wait for a server to start: whole seconds up to MaxHoldStart, or zero.
 	HoldStart time.Duration
 	Spawner   local.Options
+	// RequirePKCE refuses OAuth clients that do not use PKCE, JupyterHub's oauth_require_pkce. OAuthTokenLife is how long OAuth
+	// access tokens are good at most, its oauth_token_expires_in; zero is as long as a session.
+	RequirePKCE    bool
+	OAuthTokenLife time.Duration
+	// OAuthScopes is what servers may ask of their visitors as OAuth clients, JupyterHub's oauth_client_allowed_scopes.
+	OAuthScopes []string
 	// Version is edgehub's, for people to see.
 	Version string
 	Log     *slog.Logger
@@ -87,6 +94,16 @@ func (o *Options) validate() error {
 	}
 	if o.MaxTokenLife < 0 {
 		return hub.Errorf(hub.Invalid, "%s is no longest life of a token. Write a number of seconds, or 0 for no limit.", o.MaxTokenLife)
+	}
+	if d := o.OAuthTokenLife; d < 0 || d > 0 && d < time.Minute {
+		return hub.Errorf(hub.Invalid, "OAuth access tokens cannot be good for %s. Use a minute or more, for example 24h; 0 for as long as the session.", d)
+	}
+	catalog, err := access.NewCatalog(o.Rights.CustomScopes)
+	if err != nil {
+		return hub.Errorf(hub.Invalid, "custom_scopes: %s.", err)
+	}
+	if err := catalog.CheckClientScopes(o.OAuthScopes); err != nil {
+		return hub.Errorf(hub.Invalid, "oauth_client_allowed_scopes: %s.", err)
 	}
 	if err := token.CheckKeyAge(o.RotateKeysEvery); err != nil {
 		return err

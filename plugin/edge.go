@@ -151,7 +151,7 @@ func serveRoute(s *shared, w http.ResponseWriter, r *http.Request, path string, 
 		upgrade = upgrades(r)
 	}
 	withToken := false
-	if s.set.queryTokens && r.URL.RawQuery != "" && f.route.Auth != routes.AuthNone {
+	if s.set.queryTokens && r.URL.RawQuery != "" && !f.route.Open() {
 		ok := true
 		if withToken, ok = takeToken(r, f.route); !ok {
 			noted(r, decidedRefuse, "credentials")

@@ -80,7 +80,7 @@ func passKey(r *http.Request, prefix string) string {
 func newPass(s *shared, w http.ResponseWriter, r *http.Request, f *found, key string, now int64) *pass {
 	p := &pass{route: f.route, prefix: s.set.base.Path(f.route.Prefix), keyGen: f.keyGen, who: &identity{}}
 	p.scheme, p.host = originOf(s.set, r)
-	if f.route.Auth != routes.AuthNone {
+	if !f.route.Open() {
 		p.who = admit(s, w, r, f, p, now)
 		if p.who == nil {
 			return nil
@@ -102,6 +102,9 @@ func newPass(s *shared, w http.ResponseWriter, r *http.Request, f *found, key st
 	p.told["Connection"] = nil
 	p.told["Cookie"] = withoutHubCookies(r.Header["Cookie"])
 	p.told["Authorization"] = nil
+	if f.route.Auth == routes.AuthPass {
+		p.told["Authorization"] = ownToken(r)
+	}
 	if bearer != "" {
 		present(p.told, f.route, p.who.claims, bearer)
 	}
@@ -188,4 +191,14 @@ func ticketFor(s *shared, route *routes.Route, c *routes.Claims, now int64) (str
 		s.tickets.put(key, ticket, now+routes.TicketLife/2, now)
 	}
 	return ticket, err
+}
+
+// ownToken is the Authorization header of a visitor for a program that asks the hub itself who that is: one API token. What
+// only edges accept stays with them.
+func ownToken(r *http.Request) []string {
+	token, problem := headerToken(r)
+	if problem != nobody || token == "" || routes.IsEdgeToken(token) || routes.IsTicket(token) {
+		return nil
+	}
+	return r.Header["Authorization"]
 }

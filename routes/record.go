@@ -14,6 +14,9 @@ const Schema = 1
 const (
 	// AuthNone passes requests on without credentials. Everybody may visit.
 	AuthNone = "none"
+	// AuthPass passes requests on with the visitor's Authorization header and without the hub's cookies. Everybody may visit. It
+	// is for a program that asks the hub itself who its visitors are (HubOAuth, jupyterhub-singleuser without tickets).
+	AuthPass = "pass"
 	// AuthSecret replaces the visitor's credentials by "Authorization: token <Secret>" (Jupyter Server's own token).
 	AuthSecret = "secret"
 	// AuthTicket replaces them by a visitor ticket that an unmodified jupyterhub-singleuser resolves at /hub/api/user.
@@ -49,6 +52,9 @@ type Route struct {
 	Gen int64 `json:"gen,omitempty"`
 }
 
+// Open reports whether everybody may visit, without any credentials.
+func (r *Route) Open() bool { return r.Auth == AuthNone || r.Auth == AuthPass }
+
 // ErrRecord says that a record in etcd cannot be used. The edge then has no such route or key (fail closed).
 var ErrRecord = errors.New("bad record")
 
@@ -67,6 +73,7 @@ func ParseRoute(key string, value []byte) (*Route, error) {
 	}
 	switch r.Auth {
 	case AuthNone:
+	case AuthPass:
 	case AuthSecret, AuthTicket, AuthHeaders:
 		if len(r.Secret) < 16 || r.OwnerID == "" && strings.HasPrefix(r.Prefix, usersTree) {
 			return nil, ErrRecord

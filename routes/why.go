@@ -3,7 +3,7 @@ package routes
 // Why names what Allows goes by, for logs: "open", "owner", "share", "group" or "admin" or "role" for a visitor who may, "scope" for
 // one who is on the list and whose token does not cover the server, "stranger" for one who is not on the list.
 func Why(r *Route, c *Claims) string {
-	if c == nil || r.Auth == AuthNone {
+	if c == nil || r.Open() {
 		return "open"
 	}
 	listed := "stranger"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests and linters need and this machine lacks: setup.sh [cc|jupyter|etcd|dex|traefik|chromium|lint]...
+# Installs what the tests and linters need and this machine lacks:
+# setup.sh [cc|jupyter|jupyter4|jupyter5|etcd|dex|traefik|chromium|lint]...
 # Without arguments: everything. Programs that no package has are built once, into a cache outside the checkout.
 #
 #   EDGEHUB_CACHE     where (default ~/.cache/edgehub)
@@ -20,15 +21,25 @@ setup_jupyter() { once jupyter; }
 build_jupyter() {
 	case ${EDGEHUB_JUPYTER:-} in
 	debian) jupyter_from_debian "$1" ;;
-	pypi) jupyter_from_pypi "$1" ;;
+	pypi) jupyter_from_pypi "$1" requirements.txt ;;
 	'')
-		if ! jupyter_from_pypi "$1"; then
+		if ! jupyter_from_pypi "$1" requirements.txt; then
 			say "jupyter: not to be had from PyPI, trying Debian's older packages (remove $1 to try PyPI again)"
 			rm -rf "$1" && mkdir -p "$1/bin"
 			jupyter_from_debian "$1"
 		fi ;;
 	*) die "EDGEHUB_JUPYTER is '$EDGEHUB_JUPYTER', neither 'pypi' nor 'debian'" ;;
 	esac
+}
+
+# Jupyters of older JupyterHubs. Where PyPI is not reachable there are none: Debian's is older still.
+setup_jupyter4() { setup_jupyter && once jupyter4; }
+setup_jupyter5() { setup_jupyter && once jupyter5; }
+build_jupyter4() { older_jupyter "$1" 4; }
+build_jupyter5() { older_jupyter "$1" 5; }
+
+older_jupyter() {
+	if [[ $(<"$(home_of jupyter)/kind") == pypi ]]; then jupyter_from_pypi "$1" "requirements-$2.txt"; fi
 }
 
 # Each step names its failure: bash ignores errexit in a function that is called as a condition.
@@ -38,7 +49,7 @@ jupyter_from_pypi() {
 	say "jupyter: creating virtual environment with $("$python" --version)"
 	"$python" -m venv "$1" || return
 	say "jupyter: installing from PyPI"
-	"$1/bin/pip" install -q --disable-pip-version-check --no-input -r "$test_dir/setup/requirements.txt" >&2 || return
+	"$1/bin/pip" install -q --disable-pip-version-check --no-input -r "$test_dir/setup/$2" >&2 || return
 	"$1/bin/jupyter" lab --version >/dev/null && "$1/bin/jupyterhub-singleuser" --version >/dev/null || return
 	echo pypi >"$1/kind"
 }
@@ -111,7 +122,7 @@ build_lint() {
 	"$1/bin/golangci-lint" version >/dev/null
 }
 
-[[ $# -gt 0 ]] || set -- cc jupyter chromium etcd dex lint traefik
+[[ $# -gt 0 ]] || set -- cc jupyter jupyter4 jupyter5 chromium etcd dex lint traefik
 for component; do
 	[[ $(type -t "setup_$component") == function ]] || die "no such component: $component"
 	"setup_$component"

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/edgehub/edgehub/routes"
 )
 
@@ -22,12 +20,15 @@ import (
 type client struct {
 	base  string
 	token string
-	http  *http.Client
+	// signedIn says that the token is from `edgehub login`.
+	signedIn bool
+	http     *http.Client
 }
 
 // callTime bounds one call. The slowest answers are those of a hub that waits for its etcd.
 const callTime = 30 * time.Second
 
+// newClient returns a client without a token.
 func newClient(s settings) (*client, error) {
 	u, err := url.Parse(s.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
@@ -37,52 +38,68 @@ func newClient(s settings) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%q is not the address of a hub: %s cannot be its base URL. Write --url https://HOST/BASE/", s.URL, u.EscapedPath())
 	}
-	if s.TokenFile == "" {
-		return nil, errors.New("no API token given. Name a file with one: --token-file FILE. The one of --bootstrap-token-file will do")
-	}
-	token, err := secretFile(s.TokenFile, "API token")
-	if err != nil {
-		return nil, err
-	}
-	// A redirect would take the token somewhere else.
-	direct := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &client{base: u.Scheme + "://" + u.Host + strings.TrimSuffix(base.Path("/"), "/"), token: token, http: &http.Client{Timeout: callTime, CheckRedirect: direct}}, nil
+	site := u.Scheme + "://" + strings.ToLower(u.Host) + strings.TrimSuffix(base.Path("/"), "/")
+	return &client{base: site, http: &http.Client{Timeout: callTime, CheckRedirect: stayHere}}, nil
 }
+
+// stayHere follows no redirect: it would take the token somewhere else.
+func stayHere(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // call makes one call of the API; path begins behind /hub/api. The body and the answer are JSON; either may be nil.
 func (c *client) call(ctx context.Context, method, path string, body, answer any) error {
-	var data []byte
-	if body != nil {
-		var err error
-		if data, err = json.Marshal(body); err != nil {
-			return err
-		}
-	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+"/hub/api"+path, bytes.NewReader(data))
+	_, err := c.status(ctx, method, path, body, answer)
+	return err
+}
+
+// status is call for those who want to know the status of a success.
+func (c *client) status(ctx context.Context, method, path string, body, answer any) (int, error) {
+	resp, err := c.send(ctx, c.http, method, path, body)
 	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "token "+c.token)
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return c.unreachable(err)
+		return 0, err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
 	if err != nil {
-		return c.unreachable(err)
-	}
-	if resp.StatusCode >= 300 {
-		return c.refused(resp, text)
+		return 0, c.unreachable(err)
 	}
 	if answer == nil {
-		return nil
+		return resp.StatusCode, nil
 	}
 	if err := json.Unmarshal(text, answer); err != nil {
-		return fmt.Errorf("%s does not answer as a hub does. Is --url right?", c.base)
+		return 0, fmt.Errorf("%s does not answer as a hub does. Is --url right?", c.base)
 	}
-	return nil
+	return resp.StatusCode, nil
+}
+
+// send makes one call and returns a success whose body is to be read.
+func (c *client) send(ctx context.Context, by *http.Client, method, path string, body any) (*http.Response, error) {
+	var data []byte
+	if body != nil {
+		var err error
+		if data, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+"/hub/api"+path, bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "token "+c.token)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", pageType+", application/json")
+	resp, err := by.Do(req)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	if resp.StatusCode < 300 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	return nil, c.refused(resp, text)
 }
 
 func (c *client) unreachable(err error) error {
@@ -93,50 +110,30 @@ func (c *client) unreachable(err error) error {
 	return fmt.Errorf("cannot reach the hub at %s: %w. Start it, or name another one with --url", c.base, err)
 }
 
+// refusal is the hub's answer to a call that failed.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r *refusal) Error() string { return r.text }
+
 // refused is what the hub says of a call that failed.
 func (c *client) refused(resp *http.Response, text []byte) error {
 	var said struct {
 		Message   string `json:"message"`
 		RequestID string `json:"request_id"`
 	}
-	if json.Unmarshal(text, &said) != nil || said.Message == "" {
+	e := &refusal{status: resp.StatusCode}
+	switch {
+	case json.Unmarshal(text, &said) != nil || said.Message == "":
 		return fmt.Errorf("%s answered %s. Is it a hub, and is it ready?", c.base, resp.Status)
+	case resp.StatusCode >= http.StatusInternalServerError && said.RequestID != "":
+		e.text = fmt.Sprintf("the hub says: %s (%d, request %s in its log)", said.Message, resp.StatusCode, said.RequestID)
+	case said.Message == "Missing or invalid credentials." && c.signedIn:
+		e.text = fmt.Sprintf("the hub says: %s (%d). Sign in again with 'edgehub login --url %s'", said.Message, resp.StatusCode, c.base)
+	default:
+		e.text = fmt.Sprintf("the hub says: %s (%d)", said.Message, resp.StatusCode)
 	}
-	if resp.StatusCode >= http.StatusInternalServerError && said.RequestID != "" {
-		return fmt.Errorf("the hub says: %s (%d, request %s in its log)", said.Message, resp.StatusCode, said.RequestID)
-	}
-	return fmt.Errorf("the hub says: %s (%d)", said.Message, resp.StatusCode)
-}
-
-// verb makes a command that talks to a running hub. Its own flags are on c already; --url, --token-file and --json are added.
-func verb(c *cobra.Command, run func(cmd *cobra.Command, api *client, out output, args []string) error) *cobra.Command {
-	defaults := settings{URL: "http://127.0.0.1:8000", LogLevel: "warn"}
-	names := []string{"url", "token-file", "config"}
-	parsed := defaults
-	parsed.flags(c.Flags(), names...)
-	asJSON := c.Flags().Bool("json", false, "print JSON, for programs")
-	c.Flags().SortFlags = false
-	if c.Args == nil {
-		c.Args = noArgs
-	}
-	c.RunE = func(cmd *cobra.Command, args []string) error {
-		s, err := resolve(defaults, cmd.Flags(), names)
-		if err != nil {
-			return err
-		}
-		api, err := newClient(s)
-		if err != nil {
-			return err
-		}
-		return run(cmd, api, output{cmd.OutOrStdout(), *asJSON}, args)
-	}
-	return c
-}
-
-// group is a command that only has others below it.
-func group(c *cobra.Command, below ...*cobra.Command) *cobra.Command {
-	c.Args = noArgs
-	c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-	c.AddCommand(below...)
-	return c
+	return e
 }

@@ -26,7 +26,8 @@ users' servers. It keeps its state in etcd only. Several replicas may run at onc
 (Traefik with the edgehub plugin, or "edgehub edge") find them in etcd.`,
 		Example: "  edgehub hub --etcd http://127.0.0.1:2379 --public-url https://hub.example.org --bootstrap-token-file token",
 	}, defaults, []string{"etcd", "prefix", "listen", "advertise-url", "public-url", "base-url", "user-domain", "api-url", "data", "admin",
-		"admin-password-file", "bootstrap-token-file", "cleanup-servers", "hold-start", "rotate-keys-every", "audit-log"}, runHub)
+		"admin-password-file", "bootstrap-token-file", "cleanup-servers", "hold-start",
+		"oauth-require-pkce", "oauth-token-expires-in", "rotate-keys-every", "audit-log"}, runHub)
 }
 
 // keyAge is how old a signing key gets unless the operator says otherwise.
@@ -87,6 +88,7 @@ func (s *settings) controlPlane(log *slog.Logger) (controlplane.Options, error) 
 		HoldStart:    s.HoldStart,
 		StartTimeout: s.Spawner.StartTimeout, ReadyTimeout: s.Spawner.ReadyTimeout, Spawner: s.spawner(), Log: log, Version: version,
 		RotateKeysEvery: s.RotateKeysEvery, Rights: s.rights(), MaxTokenLife: s.maxTokenLife(),
+		RequirePKCE: s.OAuthRequirePKCE, OAuthTokenLife: s.OAuthTokenExpiresIn, OAuthScopes: s.Spawner.OAuthScopes,
 	}
 	if s.Admin != "" {
 		name, err := hub.ParseUserName(s.Admin)

@@ -66,7 +66,7 @@ that is open is cut. Running servers go on, and API tokens stay good; delete tho
 	yes := c.Flags().Bool("yes", false, "you mean it; --emergency needs it")
 	return verb(c, func(cmd *cobra.Command, api *client, out output, _ []string) error {
 		if *emergency && !*yes {
-			return errors.New("this signs everybody out and cuts what they have open. If you mean it, add --yes")
+			return misused("this signs everybody out and cuts what they have open. If you mean it, add --yes")
 		}
 		keys, err := rotate(cmd.Context(), api, *emergency)
 		if err != nil {

@@ -27,17 +27,18 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run runs one command and returns the exit code: 0, or 1 after one line that says what is wrong.
+// run runs one command and returns the exit code (exit.go): 0, or another after one line that says what is wrong.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := rootCommand()
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	if err := root.ExecuteContext(ctx); err != nil {
+	err := root.ExecuteContext(ctx)
+	code := exitCode(ctx, err)
+	if code != exitOK && code != exitInterrupted {
 		_, _ = fmt.Fprintln(stderr, "edgehub:", explain(err))
-		return 1
 	}
-	return 0
+	return code
 }
 
 // explain is the one line that the operator gets.
@@ -65,16 +66,17 @@ in front.`,
 		Args:          noArgs,
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w. Run '%s --help' for the flags", err, cmd.CommandPath())
+		return misused("%w. Run '%s --help' for the flags", err, cmd.CommandPath())
 	})
-	root.AddCommand(upCommand(), hubCommand(), edgeCommand(), routeCommand(), keyCommand(), benchCommand(), spawnExecCommand())
+	root.AddCommand(upCommand(), hubCommand(), edgeCommand(), benchCommand(), spawnExecCommand())
+	root.AddCommand(verbs()...)
 	root.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return root
 }
 
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("unknown command or argument %q. Run '%s --help' for what there is", args[0], cmd.CommandPath())
+		return misused("unknown command or argument %q. Run '%s --help' for what there is", args[0], cmd.CommandPath())
 	}
 	return nil
 }

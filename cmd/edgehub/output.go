@@ -4,14 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
-	"text/tabwriter"
 	"time"
 )
 
 // output prints what a verb has to say: a table or a line for people, JSON for programs.
 type output struct {
-	w    io.Writer
+	w io.Writer
+	// errs is for what people want to know and programs that read the output do not.
+	errs io.Writer
 	json bool
 }
 
@@ -26,6 +26,11 @@ func (o output) value(v any, people func() error) error {
 	return enc.Encode(v)
 }
 
+// note prints one line for people that is not what they asked for.
+func (o output) note(format string, args ...any) {
+	_, _ = fmt.Fprintf(o.errs, format+"\n", args...)
+}
+
 // say prints one line for people.
 func (o output) say(format string, args ...any) error {
 	_, err := fmt.Fprintf(o.w, format+"\n", args...)
@@ -34,13 +39,17 @@ func (o output) say(format string, args ...any) error {
 
 // table prints rows below their titles.
 func (o output) table(titles []string, rows [][]string) error {
-	t := tabwriter.NewWriter(o.w, 0, 8, 2, ' ', 0)
-	for _, row := range append([][]string{titles}, rows...) {
-		if _, err := fmt.Fprintln(t, strings.Join(row, "\t")); err != nil {
+	return (&table{w: o.w, titles: titles}).print(rows)
+}
+
+// details prints one thing, a line for each of its parts.
+func (o output) details(parts [][2]string) error {
+	for _, part := range parts {
+		if err := o.say("%-12s %s", part[0]+":", orDash(printable(part[1]))); err != nil {
 			return err
 		}
 	}
-	return t.Flush()
+	return nil
 }
 
 // orDash is what a table shows for nothing.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -82,6 +81,7 @@ What the program behind it gets in place of the visitor's credentials is --auth:
            secret is made and printed, unless you give one. The program needs no sign-in of its own.
   secret   "Authorization: token SECRET", with your --secret-file.
   none     nothing: everybody may visit, signed in or not.
+  pass     the same with the visitor's own API token, for a program that asks the hub itself who visits (HubOAuth).
 
 Let nobody but the front doors reach the program's port, or have it check the ticket: see docs/operating.md.`,
 		Example: `  edgehub route set /dashboard/ --target http://10.0.0.5:8050 --user alice --group staff --token-file token
@@ -89,7 +89,7 @@ Let nobody but the front doors reach the program's port, or have it check the ti
 	}
 	r, secret := &route{Users: []string{}, Groups: []string{}}, ""
 	c.Flags().StringVar(&r.Target, "target", "", "the program's `URL`, http://HOST:PORT")
-	c.Flags().StringVar(&r.Auth, "auth", "headers", "what the program gets: `KIND` headers, secret or none")
+	c.Flags().StringVar(&r.Auth, "auth", "headers", "what the program gets: `KIND` headers, secret, pass or none")
 	c.Flags().StringVar(&secret, "secret-file", "", "`FILE` with the secret for --auth=secret or headers, 16 characters or more")
 	c.Flags().StringSliceVar(&r.Users, "user", r.Users, "users who may visit, `NAME,...`")
 	c.Flags().StringSliceVar(&r.Groups, "group", r.Groups, "groups that may visit, `NAME,...`")
@@ -131,7 +131,7 @@ func routeRemoveCommand() *cobra.Command {
 // onePrefix wants one argument.
 func onePrefix(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return fmt.Errorf("name one prefix, such as /dashboard/. Run '%s --help' for an example", cmd.CommandPath())
+		return misused("name one prefix, such as /dashboard/. Run '%s --help' for an example", cmd.CommandPath())
 	}
 	return nil
 }

@@ -59,6 +59,9 @@ type settings struct {
 	CleanupServers bool `yaml:"cleanup_servers"`
 	// HoldStart is how long programs' requests wait for a server to start.
 	HoldStart time.Duration `yaml:"hold_start"`
+	// OAuthRequirePKCE refuses OAuth clients without PKCE; OAuthTokenExpiresIn is how long OAuth access tokens are good.
+	OAuthRequirePKCE    bool          `yaml:"oauth_require_pkce"`
+	OAuthTokenExpiresIn time.Duration `yaml:"oauth_token_expires_in"`
 	// StoppedStatus is what programs get at the address of a stopped server: 424 or 503.
 	StoppedStatus int `yaml:"stopped_status"`
 	// AuditLog is the file for audit records as JSON lines, "-" for stderr.
@@ -91,8 +94,11 @@ type spawnerSettings struct {
 	// Command starts a server. {port}, {prefix}, {username} and {servername} are replaced. Empty: jupyterhub-singleuser if
 	// it is on PATH, else jupyter lab.
 	Command []string `yaml:"command"`
-	// Auth is what the command understands: ticket (jupyterhub-singleuser) or secret (Jupyter Server's token).
+	// Auth is what the command understands: ticket (jupyterhub-singleuser), pass (the same, asking the hub itself), secret
+	// (Jupyter Server's token) or none.
 	Auth string `yaml:"auth"`
+	// OAuthScopes is what servers may ask of their visitors, besides who they are.
+	OAuthScopes []string `yaml:"oauth_client_allowed_scopes"`
 	// Environment is added to every server's.
 	Environment map[string]string `yaml:"environment"`
 	// EnvKeep lists variables that servers inherit from the hub.
@@ -148,14 +154,18 @@ func (s *settings) flags(fs *pflag.FlagSet, names ...string) {
 			fs.BoolVar(&s.CleanupServers, name, s.CleanupServers, "stop users' servers when the hub is stopped")
 		case "hold-start":
 			fs.DurationVar(&s.HoldStart, name, s.HoldStart, "how long programs' requests wait for a server that starts, `TIME` like 30s; 0 for not at all")
+		case "oauth-require-pkce":
+			fs.BoolVar(&s.OAuthRequirePKCE, name, s.OAuthRequirePKCE, "refuse OAuth clients that do not use PKCE, which JupyterHub's before 6.0 do not")
+		case "oauth-token-expires-in":
+			fs.DurationVar(&s.OAuthTokenExpiresIn, name, s.OAuthTokenExpiresIn, "how long OAuth access tokens are good, `TIME` like 24h; 0 for as long as the session")
 		case "stopped-status":
 			fs.IntVar(&s.StoppedStatus, name, s.StoppedStatus, "`CODE` that programs get from a server that does not run, 424 or 503")
 		case "rotate-keys-every":
 			fs.DurationVar(&s.RotateKeysEvery, name, s.RotateKeysEvery, "replace the key that signs edge tokens when it is this old, `TIME` like 720h; 0 for never")
 		case "url":
-			fs.StringVar(&s.URL, name, s.URL, "the hub as you reach it, `URL` http://HOST:PORT or https://HOST")
+			fs.StringVar(&s.URL, name, s.URL, "the hub as you reach it, `URL` http://HOST:PORT or https://HOST (default: the one of your last login, else http://127.0.0.1:8000)")
 		case "token-file":
-			fs.StringVar(&s.TokenFile, name, s.TokenFile, "`FILE` with an API token of an administrator")
+			fs.StringVar(&s.TokenFile, name, s.TokenFile, "`FILE` with an API token (default: that of 'edgehub login')")
 		case "access-log":
 			fs.StringVar(&s.AccessLog, name, s.AccessLog, "`FILE` for the front door's access log, - for stderr (default: none)")
 		case "status-path":

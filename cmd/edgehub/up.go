@@ -43,7 +43,7 @@ On a new hub the administrator gets a generated password, which is printed and k
 		Example: "  edgehub up\n  edgehub up --listen 0.0.0.0:8000 --data /var/lib/edgehub\n  edgehub up --edge=traefik",
 	}, defaults, []string{"listen", "data", "edge", "traefik", "public-url", "base-url", "user-domain", "api-hosts", "query-tokens", "api-url",
 		"activity-interval", "admin", "admin-password-file", "bootstrap-token-file", "cleanup-servers", "hold-start",
-		"rotate-keys-every", "stopped-status", "access-log", "audit-log", "status-path", "status-token-file"}, func(cmd *cobra.Command, s settings) error {
+		"oauth-require-pkce", "oauth-token-expires-in", "rotate-keys-every", "stopped-status", "access-log", "audit-log", "status-path", "status-token-file"}, func(cmd *cobra.Command, s settings) error {
 		log, err := s.logger(cmd.ErrOrStderr())
 		if err != nil {
 			return err

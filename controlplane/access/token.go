@@ -67,3 +67,16 @@ func (o Owner) membership(groupsOf func(string) []string) func(string) []string 
 		return nil
 	}
 }
+
+// CheckClientScopes refuses scopes that no OAuth client can be allowed to ask for, with an [*Error].
+func (c *Catalog) CheckClientScopes(scopes []string) error {
+	for _, scope := range scopes {
+		if scope == Inherit {
+			continue
+		}
+		if _, err := c.Expand(Owner{}, scope); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/edgehub/edgehub/controlplane/access"
@@ -116,7 +117,8 @@ func (a *API) serverModel(s *hub.Server, withState bool) map[string]any {
 func tokenModel(t hub.Token, now []string) map[string]any {
 	m := map[string]any{
 		"id": t.ID, "kind": "api_token", "roles": []string{}, "scopes": orEmpty(now), "created": timestamp(t.Created),
-		"last_activity": timestamp(t.LastActivity), "expires_at": timestamp(t.Expires), "note": t.Note, "session_id": nil, "oauth_client": "JupyterHub",
+		"last_activity": timestamp(t.LastActivity), "expires_at": timestamp(t.Expires), "note": t.Note, "session_id": nil,
+		"oauth_client": cmp.Or(t.OAuthClient, "JupyterHub"),
 	}
 	if t.Service != "" {
 		m["service"] = t.Service

@@ -75,9 +75,9 @@ func (b *routeBody) check(auth string) error {
 		}
 	}
 	switch auth {
-	case routes.AuthNone:
+	case routes.AuthNone, routes.AuthPass:
 		if len(b.Users)+len(b.Groups) > 0 || b.Secret != "" {
-			return hub.Errorf(hub.Invalid, "With auth none everybody may visit, so there is no list and no secret. Use headers to protect a program that does not sign people in itself.")
+			return hub.Errorf(hub.Invalid, "With auth %s everybody may visit, so there is no list and no secret. Use headers to protect a program that does not sign people in itself.", auth)
 		}
 		return nil
 	case routes.AuthHeaders:
@@ -86,7 +86,7 @@ func (b *routeBody) check(auth string) error {
 		}
 	case routes.AuthSecret:
 	default:
-		return hub.Errorf(hub.Invalid, "Unknown auth '%s': use headers, secret or none.", hub.Clip(auth))
+		return hub.Errorf(hub.Invalid, "Unknown auth '%s': use headers, secret, pass or none.", hub.Clip(auth))
 	}
 	return checkSecret(b.Secret)
 }

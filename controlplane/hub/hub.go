@@ -102,14 +102,10 @@ type User struct {
 	// TokensAfter is the Unix time at which the user's rights last changed. Edge tokens issued at or before it are revoked,
 	// so a new one is issued after it, whatever a replica's clock says.
 	TokensAfter int64 `json:"tokens_after,omitempty"`
-}
-
-// Service is a program with rights of its own. Its key in the store is its name.
-type Service struct {
-	Schema int    `json:"v"`
-	Name   string `json:"name"`
-	// Admin gives the role admin.
-	Admin bool `json:"admin,omitempty"`
+	// Number counts users in the order of their creation, from 1, and is never used again. Zero: from an older release.
+	Number int64 `json:"number,omitempty"`
+	// Servers are the states of the user's servers that are not stopped.
+	Servers map[ServerName]State `json:"servers,omitempty"`
 }
 
 // Session is one browser that signed in. Its key in the store is a hash of the secret in its cookie.
@@ -141,8 +137,12 @@ type Token struct {
 	Server string `json:"server,omitempty"`
 	Note   string `json:"note,omitempty"`
 	// Scopes as they were asked for; what they are worth is computed at each use (package access).
-	Scopes       []string  `json:"scopes"`
-	Session      string    `json:"session,omitempty"`
+	Scopes  []string `json:"scopes"`
+	Session string   `json:"session,omitempty"`
+	// OAuthClient is the id of the client that an OAuth access token was issued to, and Issuer the id of the API token with
+	// which that client proved who it is. The token ends with its Session and with its Issuer.
+	OAuthClient  string    `json:"oauth_client,omitempty"`
+	Issuer       string    `json:"issuer,omitempty"`
 	Created      time.Time `json:"created"`
 	Expires      time.Time `json:"expires,omitzero"`
 	LastActivity time.Time `json:"last_activity,omitzero"`

@@ -6,7 +6,7 @@ import "time"
 // Its key in the store is its prefix. What edges read of it is a record of its own, written in the same transaction.
 type Route struct {
 	Schema int `json:"v"`
-	// Prefix and Target are those of routes.Route, Auth is one of routes.AuthNone, AuthSecret and AuthHeaders.
+	// Prefix and Target are those of routes.Route, Auth is one of routes.AuthNone, AuthPass, AuthSecret and AuthHeaders.
 	Prefix string `json:"prefix"`
 	Target string `json:"target"`
 	Auth   string `json:"auth"`

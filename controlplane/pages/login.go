@@ -170,5 +170,6 @@ func (p *Pages) forget(w http.ResponseWriter, r *http.Request) {
 			web.SetCookie(w, r, name, "", -1)
 		}
 	}
+	web.ForgetSessionID(w, r)
 	p.XSRF.Forget(w, r)
 }

@@ -41,13 +41,14 @@ type Options struct {
 // Pages are the handlers of the hub's pages.
 type Pages struct {
 	Options
-	render *Renderer
-	limits limits
+	render  *Renderer
+	handler http.Handler
+	limits  limits
 }
 
-// New returns the handler of everything that is not the API: the pages below /hub, and what edges pass on because no route
+// New returns the pages, which are the handler of everything that is not the API: the pages below /hub, and what edges pass on because no route
 // has it.
-func New(opts Options) (http.Handler, error) {
+func New(opts Options) (*Pages, error) {
 	renderer, err := NewRenderer(opts.Base, opts.Hosts)
 	if err != nil {
 		return nil, err
@@ -95,7 +96,8 @@ func New(opts Options) (http.Handler, error) {
 	} {
 		mux.Handle(pattern, adapter.Handle(topLevelOnly(h)))
 	}
-	return headers(mux), nil
+	p.handler = headers(mux)
+	return p, nil
 }
 
 // headers sets what every answer carries, also redirects, errors and those of the mux itself. Pages allow themselves more.

@@ -27,9 +27,10 @@ const (
 	StopPendingPage = "stop_pending" // StopPendingView
 	NotRunningPage  = "not_running"  // NotRunningView
 	ErrorPage       = "error"        // ErrorView
+	ConsentPage     = "consent"      // ConsentView
 )
 
-var pageNames = []string{LoginPage, LogoutPage, HomePage, PendingPage, StopPendingPage, NotRunningPage, ErrorPage}
+var pageNames = []string{LoginPage, LogoutPage, HomePage, PendingPage, StopPendingPage, NotRunningPage, ErrorPage, ConsentPage}
 
 // contentSecurityPolicy allows our own files and nothing inline. Data blocks (script type="application/json") are not
 // executed and so not its business. Forms may lead to users' hosts, if there are any, which come at its end: browsers look at
@@ -91,6 +92,11 @@ func linker(base routes.Base) func(path string, next ...string) string {
 // Render answers with a page. v is the page's view. After an error nothing has been written, so the caller can still
 // answer with another status; a client that has gone away is not an error.
 func (r *Renderer) Render(w http.ResponseWriter, status int, page string, v any) error {
+	return r.render(w, status, page, v, "")
+}
+
+// render is Render for a page whose forms may lead to formTargets, too.
+func (r *Renderer) render(w http.ResponseWriter, status int, page string, v any, formTargets string) error {
 	t, ok := r.pages[page]
 	if !ok {
 		return fmt.Errorf("no page %q", page)
@@ -99,16 +105,16 @@ func (r *Renderer) Render(w http.ResponseWriter, status int, page string, v any)
 	if err := t.ExecuteTemplate(&body, "base", v); err != nil {
 		return fmt.Errorf("render page %s: %w", page, err)
 	}
-	r.setHeaders(w.Header())
+	r.setHeaders(w.Header(), formTargets)
 	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
 	w.WriteHeader(status)
 	_, _ = body.WriteTo(w)
 	return nil
 }
 
-func (r *Renderer) setHeaders(h http.Header) {
+func (r *Renderer) setHeaders(h http.Header, formTargets string) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", r.csp)
+	h.Set("Content-Security-Policy", r.csp+formTargets)
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")

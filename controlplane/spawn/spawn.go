@@ -23,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/store"
 	"github.com/edgehub/edgehub/controlplane/token"
@@ -55,6 +56,8 @@ type Options struct {
 	StopGrace time.Duration
 	// HoldStart is how long edges may keep a program's request while its server starts, in whole seconds; zero: not at all.
 	HoldStart time.Duration
+	// ClientScopes is what servers may ask of their visitors as OAuth clients.
+	ClientScopes []string
 }
 
 func (o Options) withDefaults() Options {
@@ -72,14 +75,15 @@ func (o Options) withDefaults() Options {
 
 // Manager runs the servers of one hub, together with the Managers of the other replicas. It is safe for concurrent use.
 type Manager struct {
-	opts    Options
-	servers store.Table[hub.Server]
-	users   store.Table[hub.User]
-	groups  store.Table[hub.Regroup]
-	log     *slog.Logger
-	client  *http.Client
-	jobs    chan job
-	stopped chan struct{}
+	opts     Options
+	servers  store.Table[hub.Server]
+	users    store.Table[hub.User]
+	groups   store.Table[hub.Regroup]
+	presence account.Presence
+	log      *slog.Logger
+	client   *http.Client
+	jobs     chan job
+	stopped  chan struct{}
 
 	mu   sync.Mutex
 	busy map[string]*worker // server id → the worker of this replica
@@ -99,11 +103,12 @@ type worker struct {
 // New returns a Manager. It starts nothing; work waits for Run.
 func New(opts Options) *Manager {
 	return &Manager{
-		opts:    opts.withDefaults(),
-		servers: store.NewTable[hub.Server](opts.Store, store.Servers, "server"),
-		users:   store.NewTable[hub.User](opts.Store, store.Users, "user"),
-		groups:  store.NewTable[hub.Regroup](opts.Store, store.Regroups, "change of groups"),
-		log:     opts.Log,
+		opts:     opts.withDefaults(),
+		servers:  store.NewTable[hub.Server](opts.Store, store.Servers, "server"),
+		users:    store.NewTable[hub.User](opts.Store, store.Users, "user"),
+		groups:   store.NewTable[hub.Regroup](opts.Store, store.Regroups, "change of groups"),
+		presence: account.NewPresence(opts.Store),
+		log:      opts.Log,
 		client: &http.Client{
 			Timeout:       10 * time.Second,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

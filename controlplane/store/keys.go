@@ -26,6 +26,18 @@ const (
 	RoleChanges = "role-changes/"
 	Regroups    = "regroups/"
 	Audit       = "audit/"
+	OAuthCodes  = "oauth/codes/"
+	OAuthUsed   = "oauth/used/"
+	OAuthIssued = "oauth/issued/"
+
+	Groups       = "groups/"
+	GroupMembers = "group-members/"
+	UserActivity = "user-activity/"
+	UserBlocks   = "user-blocks/"
+	UserCounts   = "user-counts/"
+	UserNumbers  = "user-numbers/"
+	ActiveUsers  = "active-users/"
+	ReadyUsers   = "ready-users/"
 )
 
 // ID joins the parts of a record's identity into one string, so that different parts never give the same one.

@@ -42,3 +42,36 @@ func (t Table[T]) getPart(ctx context.Context, ids []string, found map[string]Re
 	}
 	return nil
 }
+
+// EachBelow calls yield for the records whose ids start with one of the prefixes. It asks for many at a time.
+func (t Table[T]) EachBelow(ctx context.Context, prefixes []string, yield func(Record[T])) error {
+	for part := range slices.Chunk(prefixes, manySize) {
+		if err := t.eachBelow(ctx, part, yield); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t Table[T]) eachBelow(ctx context.Context, prefixes []string, yield func(Record[T])) error {
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	ops := make([]clientv3.Op, len(prefixes))
+	for i, prefix := range prefixes {
+		ops[i] = clientv3.OpGet(t.Key(prefix), clientv3.WithPrefix())
+	}
+	resp, err := t.s.client.Txn(ctx).Then(ops...).Commit()
+	if err != nil {
+		return wrap(err)
+	}
+	for i := range prefixes {
+		for _, kv := range resp.Responses[i].GetResponseRange().Kvs {
+			r, err := decode[T](string(kv.Key)[len(t.Key("")):], kv.Value, kv.ModRevision)
+			if err != nil {
+				return err
+			}
+			yield(r)
+		}
+	}
+	return nil
+}

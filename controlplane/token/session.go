@@ -149,7 +149,7 @@ func (s *Service) EndSession(ctx context.Context, userID, id string) error {
 		return err
 	}
 	// Last: nobody gets a token for a session that is gone. If this fails, signing out again goes on.
-	return s.endTokens(ctx, userID, func(session string) bool { return session == id })
+	return s.endCaused(ctx, userID, func(session string) bool { return session == id })
 }
 
 // dropSession ends the session that an entry of a user's list points to.
@@ -162,8 +162,8 @@ func (s *Service) dropSession(ctx context.Context, entry store.Record[index]) er
 		store.Delete(s.byUser.Key(entry.ID)), s.revoke(routes.RevokedSession, parts[1], 0))
 }
 
-// endTokens ends the API tokens of a user that a session caused, of those sessions that match.
-func (s *Service) endTokens(ctx context.Context, userID string, match func(session string) bool) error {
+// endCaused ends the API tokens of a user that a session caused, of those sessions that match.
+func (s *Service) endCaused(ctx context.Context, userID string, match func(session string) bool) error {
 	entries, err := s.owners.All(ctx, store.ID("user", userID)+"/")
 	if err != nil {
 		return err
@@ -191,5 +191,5 @@ func (s *Service) EndSessions(ctx context.Context, userID string) error {
 			return err
 		}
 	}
-	return s.endTokens(ctx, userID, func(string) bool { return true })
+	return s.endCaused(ctx, userID, func(string) bool { return true })
 }

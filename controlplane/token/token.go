@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"math/big"
 	"strconv"
 	"time"
@@ -34,6 +35,9 @@ type Service struct {
 	sessions store.Table[hub.Session]
 	byUser   store.Table[index]
 	visits   store.Table[Visit]
+	codes    store.Table[Code]
+	used     store.Table[usedCode]
+	issued   store.Table[issued]
 	signing  *Signing
 }
 
@@ -41,6 +45,11 @@ type Service struct {
 type index struct {
 	Schema int    `json:"v"`
 	Hash   string `json:"hash"`
+	// Session, Client, Issuer and Expires are those of an OAuth token, so that finding its like needs no other read.
+	Session string    `json:"session,omitempty"`
+	Client  string    `json:"client,omitempty"`
+	Issuer  string    `json:"issuer,omitempty"`
+	Expires time.Time `json:"expires,omitzero"`
 }
 
 // New returns the service over s that signs with signing.
@@ -52,6 +61,9 @@ func New(s *store.Store, signing *Signing) *Service {
 		sessions: store.NewTable[hub.Session](s, store.Sessions, "session"),
 		byUser:   store.NewTable[index](s, store.UserSession, "session"),
 		visits:   store.NewTable[Visit](s, store.Visits, "sign-in"),
+		codes:    store.NewTable[Code](s, store.OAuthCodes, "code"),
+		used:     store.NewTable[usedCode](s, store.OAuthUsed, "code"),
+		issued:   store.NewTable[issued](s, store.OAuthIssued, "token"),
 		signing:  signing,
 	}
 }
@@ -118,6 +130,9 @@ func (s *Service) Find(ctx context.Context, secret string) (hub.Token, error) {
 	if hub.KindOf(err) == hub.NotFound || err == nil && expired(r.Value.Expires) {
 		return hub.Token{}, hub.Errorf(hub.Unauthenticated, "Missing or invalid credentials.")
 	}
+	if err == nil && r.Value.Session != "" {
+		err = s.sessionLives(ctx, r.Value)
+	}
 	if err != nil {
 		return hub.Token{}, err
 	}
@@ -163,6 +178,9 @@ func (s *Service) OfUser(ctx context.Context, userID string) ([]hub.Token, error
 // Delete ends the API token id of a user: NotFound if the user has no such token.
 func (s *Service) Delete(ctx context.Context, userID, id string) error {
 	entry, err := s.owners.Get(ctx, store.ID("user", userID, id))
+	if hub.KindOf(err) == hub.NotFound {
+		return errors.Join(err, s.deleteIssued(ctx, id)) // an earlier try may have come no further
+	}
 	if err != nil {
 		return err
 	}
@@ -175,8 +193,15 @@ func (s *Service) deleteEntry(ctx context.Context, entry store.Record[index]) er
 	if !ok {
 		return hub.Errorf(hub.Internal, "A token's key cannot be read.")
 	}
-	return s.tokens.Delete(ctx, entry.Value.Hash, 0,
-		store.Delete(s.owners.Key(entry.ID)), s.revoke(routes.RevokedToken, parts[len(parts)-1], 0))
+	id := parts[len(parts)-1]
+	ops := []store.Op{store.Delete(s.owners.Key(entry.ID)), s.revoke(routes.RevokedToken, id, 0)}
+	if entry.Value.Issuer != "" {
+		ops = append(ops, store.Delete(s.issued.Key(store.ID(entry.Value.Issuer, id))))
+	}
+	if err := s.tokens.Delete(ctx, entry.Value.Hash, 0, ops...); err != nil {
+		return err
+	}
+	return s.deleteIssued(ctx, id)
 }
 
 // revoke is the write that makes edges refuse the edge tokens of id.

@@ -16,9 +16,11 @@ import (
 )
 
 // TestErrors runs the scripts in test/script: whatever is wrong at the start is said in one line that tells what to do, with
-// exit code 1, and nothing is half-started. Besides testscript's own commands they have
+// the right exit code, and nothing is half-started. Besides testscript's own commands they have
 //
-//	refused ARGS...   edgehub ARGS... fails as it must; `stderr` can look at the line then
+//	refused ARGS...   edgehub ARGS... fails as it must, with exit code 1; `stderr` can look at the line then
+//	misused ARGS...   the same for a command line that is wrong, with exit code 2
+//	missing ARGS...   the same for something that the hub does not have, with exit code 3
 //	running           an edgehub runs with its data in $RUNNING, at $EDGEHUB_URL, with a user alice and an admin's token in $TOKEN
 //
 // PATH is empty unless a script puts $JUPYTER or $TRAEFIK into it. In the script "busy" somebody listens at $ADDR.
@@ -43,7 +45,9 @@ func TestErrors(t *testing.T) {
 			e.Values[theTest{}] = e.T()
 			return takeAddress(e)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"refused": refused, "running": running},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"refused": failing(1), "misused": failing(2), "missing": failing(3), "running": running,
+		},
 	})
 }
 
@@ -79,16 +83,22 @@ func toolFolders(dir string) (map[string]string, error) {
 	return folders, nil
 }
 
-// refused runs edgehub and fails the script unless it is refused as it should be.
-func refused(ts *testscript.TestScript, neg bool, args []string) {
-	if neg {
-		ts.Fatalf("refused has no opposite")
+// failing makes a command that runs edgehub and fails the script unless it is refused as it should be.
+func failing(code int) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg {
+			ts.Fatalf("this has no opposite")
+		}
+		refused(ts, code, args)
 	}
+}
+
+func refused(ts *testscript.TestScript, code int, args []string) {
 	start := time.Now()
 	err := ts.Exec(ts.Getenv("EDGEHUB"), args...)
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
-		ts.Fatalf("it ended with %v, want exit code 1", err)
+	if !errors.As(err, &exit) || exit.ExitCode() != code {
+		ts.Fatalf("it ended with %v, want exit code %d", err, code)
 	}
 	line := ts.ReadFile("stderr")
 	if !strings.HasPrefix(line, "edgehub: ") || strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "\n") || len(line) > 500 {

@@ -17,7 +17,8 @@ const (
 	DexProgram     = "EDGEHUB_TEST_DEX"
 	TraefikProgram = "EDGEHUB_TEST_TRAEFIK"
 	Chromium       = "EDGEHUB_TEST_CHROMIUM"
-	Jupyter        = "EDGEHUB_TEST_JUPYTER_BIN" // a folder
+	Jupyter        = "EDGEHUB_TEST_JUPYTER_BIN"   // a folder
+	JupyterOlder   = "EDGEHUB_TEST_JUPYTER_OLDER" // folders, separated by colons; may be empty
 )
 
 // Peer is where a real peer is. Without it the test is skipped, and fails in CI.

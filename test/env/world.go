@@ -1,6 +1,7 @@
 package env
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -34,6 +35,8 @@ type Options struct {
 	Config string
 	// Jupyter makes users' servers real Jupyter servers with jupyterhub-singleuser. Else they are echo servers.
 	Jupyter bool
+	// JupyterBin is the folder with the Jupyter of users' servers, if it is not the newest.
+	JupyterBin string
 	// Base is what the hub of Up is below, "/" if empty.
 	Base routes.Base
 	// Args are more arguments for `edgehub up`, or for `edgehub hub`.
@@ -207,7 +210,7 @@ func (w *World) hubEnv(o Options) []string {
 	w.t.Helper()
 	path := os.Getenv("PATH")
 	if o.Jupyter {
-		path = pathWith(Peer(w.t, Jupyter))
+		path = pathWith(cmp.Or(o.JupyterBin, Peer(w.t, Jupyter)))
 	}
 	return []string{"PATH=" + path, "HOME=" + w.dir, quickRace}
 }

@@ -17,6 +17,12 @@ give EDGEHUB_TEST_DEX "$(built dex bin/dex)"
 give EDGEHUB_TEST_TRAEFIK "$(traefik_on_path || built traefik bin/traefik)"
 give EDGEHUB_TEST_CHROMIUM "$(chromium_on_path)"
 give EDGEHUB_TEST_JUPYTER_BIN "$(built jupyter bin)"
+# Those of older JupyterHubs, separated by colons; none where PyPI is not reachable.
+older=
+for name in jupyter4 jupyter5; do
+	if finished "$name" && [[ -e $(home_of "$name")/kind ]]; then older+=${older:+:}$(built "$name" bin); fi
+done
+give EDGEHUB_TEST_JUPYTER_OLDER "$older"
 give EDGEHUB_TEST_ARTIFACTS "$cache/artifacts" # screenshots and logs
 
 if [[ $# -gt 0 ]]; then

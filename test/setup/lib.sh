@@ -22,6 +22,8 @@ home_of() {
 	local key
 	case $1 in
 	jupyter) key=${EDGEHUB_JUPYTER:-auto}-$(hash "$test_dir/setup/requirements.txt") ;;
+	# Those of older JupyterHubs are only built where the first one came from PyPI.
+	jupyter[45]) key=$(basename "$(home_of jupyter)")-$(hash "$test_dir/setup/requirements-${1#jupyter}.txt") ;;
 	etcd) key=$(hash "$test_dir/etcd/go.mod" "$test_dir/etcd/go.sum") ;;
 	dex) key=$(hash "$test_dir/dex/go.mod" "$test_dir/dex/go.sum") ;;
 	traefik) key=$traefik_version-$(hash "$test_dir"/traefik/{build.sh,go.mod,go.sum,dns_stub.go.txt,dynext/ext.go}) ;;

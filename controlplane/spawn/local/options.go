@@ -101,7 +101,7 @@ func complete(opt *Options) error {
 
 func validate(opt *Options) error {
 	switch opt.Auth {
-	case "", routes.AuthNone, routes.AuthSecret, routes.AuthTicket:
+	case "", routes.AuthNone, routes.AuthSecret, routes.AuthTicket, routes.AuthPass:
 	default:
 		return hub.Errorf(hub.Invalid, "Unknown auth %q for the server program.", opt.Auth)
 	}
