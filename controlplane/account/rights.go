@@ -61,7 +61,7 @@ func (a *Accounts) serviceRights(ctx context.Context, name string) (rights, erro
 		return rights{}, err
 	}
 	r := rights{owner: access.Owner{Service: name}, roles: b.heldBy(s.Value), book: b}
-	r.all = a.catalog.ExpandKnown(r.owner, b.scopes(r.roles)...)
+	r.all = a.catalog.ExpandKnown(r.owner, append(b.scopes(r.roles), s.Value.Scopes...)...)
 	r.byRole = r.all
 	return r, nil
 }
@@ -98,9 +98,6 @@ func (a *Accounts) RolesOf(u hub.User) []string { return a.lastBook().direct(u) 
 func (a *Accounts) RolesOfGroup(name string) []string {
 	return tidy(slices.Clone(a.lastBook().ofGroup[name]))
 }
-
-// RolesOfService is RolesOf for a service.
-func (a *Accounts) RolesOfService(s hub.Service) []string { return a.lastBook().heldBy(s) }
 
 func (a *Accounts) lastBook() *book {
 	if b := a.book.Load(); b != nil {

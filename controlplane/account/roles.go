@@ -270,7 +270,7 @@ func (v *revocations) revoke(what, id string) {
 func (a *Accounts) visits(r hub.Role) []string {
 	var scopes []string
 	for _, s := range filled(r).Scopes {
-		if a.catalog.Reaches(s, routes.ScopeAccess) {
+		if a.catalog.Reaches(s, routes.ScopeAccess) || a.catalog.Reaches(s, routes.ScopeServices) {
 			scopes = append(scopes, s)
 		}
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/edgehub/edgehub/controlplane/web"
 )
 
-// maxMembers is how many users one request may put into groups or take out of them.
-const maxMembers = 1000
+// maxGroupMembers is how many users one request may put into groups or take out of them.
+const maxGroupMembers = 1000
 
 // maxProperties is how large the properties of a group may be, in bytes.
 const maxProperties = 64 << 10
@@ -81,8 +81,8 @@ func (a *API) createGroups(w http.ResponseWriter, r *http.Request, c *account.Ca
 	if len(body.Groups) == 0 {
 		return hub.Errorf(hub.Invalid, "Must specify at least one group to create")
 	}
-	if len(body.Groups)*max(len(body.Users), 1) > maxMembers {
-		return hub.Errorf(hub.Invalid, "groups and users: at most %d memberships can be made at once.", maxMembers)
+	if len(body.Groups)*max(len(body.Users), 1) > maxGroupMembers {
+		return hub.Errorf(hub.Invalid, "groups and users: at most %d memberships can be made at once.", maxGroupMembers)
 	}
 	groups, err := a.makeGroups(r, c, body.Groups, body.Users)
 	if err != nil {
@@ -111,7 +111,7 @@ func (a *API) createGroup(w http.ResponseWriter, r *http.Request, c *account.Cal
 			return err
 		}
 	}
-	if len(body.Users) > maxMembers {
+	if len(body.Users) > maxGroupMembers {
 		return tooManyMembers()
 	}
 	groups, err := a.makeGroups(r, c, []string{r.PathValue("group")}, body.Users)
@@ -135,7 +135,7 @@ func (a *API) makeGroups(r *http.Request, c *account.Caller, groups, users []str
 	if err != nil {
 		return nil, err
 	}
-	if err := a.Accounts.MayFill(r.Context(), c, groups...); len(users) > 0 && err != nil {
+	if err := a.Accounts.MayFill(r.Context(), c, groups...); len(members) > 0 && err != nil {
 		return nil, err
 	}
 	made, err := a.Accounts.CreateGroups(r.Context(), groups, members)
@@ -157,7 +157,7 @@ func memberNames(raw []string) ([]hub.UserName, error) {
 }
 
 func tooManyMembers() error {
-	return hub.Errorf(hub.Invalid, "users: at most %d at once.", maxMembers)
+	return hub.Errorf(hub.Invalid, "users: at most %d at once.", maxGroupMembers)
 }
 
 // deleteGroup removes a group; its members stay.
@@ -197,7 +197,7 @@ func (a *API) changeMembers(w http.ResponseWriter, r *http.Request, c *account.C
 	if body.Users == nil {
 		return hub.Errorf(hub.Invalid, "Must specify users to %s", verb)
 	}
-	if len(body.Users) > maxMembers {
+	if len(body.Users) > maxGroupMembers {
 		return tooManyMembers()
 	}
 	users, err := memberNames(body.Users)
