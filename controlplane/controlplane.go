@@ -27,6 +27,7 @@ import (
 	"github.com/edgehub/edgehub/controlplane/login"
 	"github.com/edgehub/edgehub/controlplane/oauth"
 	"github.com/edgehub/edgehub/controlplane/pages"
+	"github.com/edgehub/edgehub/controlplane/services"
 	"github.com/edgehub/edgehub/controlplane/spawn"
 	"github.com/edgehub/edgehub/controlplane/spawn/local"
 	"github.com/edgehub/edgehub/controlplane/store"
@@ -107,6 +108,7 @@ func (c *ControlPlane) Run(ctx context.Context, ready func()) error {
 	}
 	var manager sync.WaitGroup
 	manager.Go(func() { _ = parts.servers.Run(workers) })
+	manager.Go(func() { parts.services.Run(workers) })
 	manager.Go(func() { parts.accounts.Tend(workers, c.log) })
 	manager.Go(func() { st.Follow(workers) })
 	manager.Go(func() { parts.tokens.Tend(workers, c.opts.RotateKeysEvery, c.log) })
@@ -148,6 +150,7 @@ type parts struct {
 	accounts *account.Accounts
 	tokens   *token.Service
 	servers  *spawn.Manager
+	services *services.Runner
 	logins   *login.Login
 	handler  http.Handler
 }
@@ -169,6 +172,10 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 		return nil, err
 	}
 	if err := c.bootstrap(ctx, accounts); err != nil {
+		return nil, err
+	}
+	runner, err := c.services(ctx, st, accounts)
+	if err != nil {
 		return nil, err
 	}
 	audited := audit.New(st, c.opts.AuditLog, c.log)
@@ -196,7 +203,7 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	mux.Handle("/hub/api", rest)
 	mux.Handle("/hub/api/", rest)
 	mux.Handle("/", html)
-	return &parts{accounts: accounts, tokens: tokens, servers: servers, logins: logins, handler: web.WithRequestID(c.log, web.StrictPath(web.Below(base, mux)))}, nil
+	return &parts{accounts: accounts, tokens: tokens, servers: servers, services: runner, logins: logins, handler: web.WithRequestID(c.log, web.StrictPath(web.Below(base, mux)))}, nil
 }
 
 // bootstrap makes a new hub usable: an administrator who can sign in, and the token of automation.

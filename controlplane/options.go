@@ -12,6 +12,7 @@ import (
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/login"
+	"github.com/edgehub/edgehub/controlplane/services"
 	"github.com/edgehub/edgehub/controlplane/spawn/local"
 	"github.com/edgehub/edgehub/controlplane/token"
 	"github.com/edgehub/edgehub/routes"
@@ -61,6 +62,11 @@ type Options struct {
 	// HoldStart is how long programs' requests may wait for a server to start: whole seconds up to MaxHoldStart, or zero.
 	HoldStart time.Duration
 	Spawner   local.Options
+	// Services are those of the configuration file, ServicesDir is for the files of their processes, and ServiceCheckInterval
+	// is how often their urls are looked at; zero is never.
+	Services             []services.Spec
+	ServicesDir          string
+	ServiceCheckInterval time.Duration
 	// RequirePKCE refuses OAuth clients that do not use PKCE, JupyterHub's oauth_require_pkce. OAuthTokenLife is how long OAuth
 	// access tokens are good at most, its oauth_token_expires_in; zero is as long as a session.
 	RequirePKCE    bool
@@ -106,6 +112,9 @@ func (o *Options) validate() error {
 		return hub.Errorf(hub.Invalid, "oauth_client_allowed_scopes: %s.", err)
 	}
 	if err := token.CheckKeyAge(o.RotateKeysEvery); err != nil {
+		return err
+	}
+	if err := services.CheckSpecs(o.Services); err != nil {
 		return err
 	}
 	if err := login.Check(o.Logins, o.PublicURL); err != nil {

@@ -43,11 +43,15 @@ type Route struct {
 	OwnerID string `json:"owner_id,omitempty"`
 	// Server is the name of the server, empty for the default one.
 	Server string `json:"server,omitempty"`
+	// Service is the name of the service whose route this is, else empty. Whoever holds ScopeServices on it may visit.
+	Service string `json:"service,omitempty"`
 	// OwnerGroups are the owner's groups, for visitors who may visit all servers of a group's members.
 	OwnerGroups []string `json:"owner_groups,omitempty"`
 	// Users (ids) and Groups may visit besides the owner.
 	Users  []string `json:"users,omitempty"`
 	Groups []string `json:"groups,omitempty"`
+	// Names are users whom the operator's configuration names, which need not exist yet. Whoever has the name may visit.
+	Names []string `json:"names,omitempty"`
 	// Gen is the generation of the server's start that made this route.
 	Gen int64 `json:"gen,omitempty"`
 }

@@ -22,6 +22,7 @@ func TestParseRoute(t *testing.T) {
 	for name, change := range map[string]func(r *Route){
 		"as it is": func(*Route) {}, "next schema": func(r *Route) { r.Schema = 2 }, "https": func(r *Route) { r.Target = "https://[::1]:2/" },
 		"open": func(r *Route) { r.Auth, r.Secret, r.OwnerID = AuthNone, "", "" }, "ticket": func(r *Route) { r.Auth = AuthTicket },
+		"pass": func(r *Route) { r.Auth, r.Secret, r.OwnerID = AuthPass, "", "" },
 	} {
 		if err := parse(key, change); err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -30,10 +30,12 @@ var (
 	ErrExpired = errors.New("edge token has expired")
 )
 
-// ScopeInherit in Claims.Scopes means everything the user may do; ScopeAccess means every server (administrators).
+// ScopeInherit in Claims.Scopes means everything the user may do; ScopeAccess means every server and ScopeServices every
+// service (administrators).
 const (
-	ScopeInherit = "inherit"
-	ScopeAccess  = "access:servers"
+	ScopeInherit  = "inherit"
+	ScopeAccess   = "access:servers"
+	ScopeServices = "access:services"
 )
 
 // ServiceID is how the UserID of a service begins, which is no id of a user.
@@ -49,8 +51,8 @@ type Claims struct {
 	Session string `json:"sid,omitempty"`
 	Token   string `json:"tid,omitempty"`
 	Admin   bool   `json:"adm,omitempty"`
-	// Groups at the time of issue, for the visitor model; Scopes are the access scopes (ScopeInherit, ScopeAccess, or
-	// access:servers with a filter).
+	// Groups at the time of issue, for the visitor model; Scopes are the access scopes (ScopeInherit, ScopeAccess,
+	// ScopeServices, or one of the latter two with a filter).
 	Groups []string `json:"groups,omitempty"`
 	Scopes []string `json:"scopes"`
 	// Grants are access:servers with a filter that roles of the bearer give: they are good without the route's list. Roles
@@ -190,15 +192,18 @@ func parseClaims(payload []byte) (*Claims, error) {
 }
 
 // Allows decides whether the bearer of c may visit r. The route's own list says who may, the token's scopes only narrow
-// that down; the exceptions are ScopeAccess, which administrators hold, and what roles grant.
+// that down; the exceptions are ScopeAccess, which administrators hold, what roles grant, and ScopeServices on a service.
 func Allows(r *Route, c *Claims) bool {
 	if r.Open() {
 		return true
 	}
-	listed := c.UserID == r.OwnerID || contains(r.Users, c.UserID) || intersects(r.Groups, c.Groups)
-	ofUser, ofServer := ScopeAccess+"!user="+r.Owner, ScopeAccess+"!server="+r.Owner+"/"+r.Server
+	listed := Listed(r, c)
+	whole, ofUser, ofServer := ScopeAccess, ScopeAccess+"!user="+r.Owner, ScopeAccess+"!server="+r.Owner+"/"+r.Server
+	if r.Service != "" {
+		whole, ofUser, ofServer = ScopeServices, ScopeInherit, ScopeInherit
+	}
 	for _, s := range c.Scopes {
-		if s == ScopeAccess {
+		if s == whole || r.Service != "" && s == ScopeServices+"!service="+r.Service {
 			return true
 		}
 		// No switch: Yaegi 0.16.1 looks only at the first of several values of a case if they are not constants.
@@ -223,6 +228,16 @@ func granted(r *Route, grants []string, ofUser, ofServer string) bool {
 		}
 	}
 	return false
+}
+
+// Listed reports whether the route's own list has the bearer of c.
+func Listed(r *Route, c *Claims) bool {
+	return c.UserID == r.OwnerID || contains(r.Users, c.UserID) || intersects(r.Groups, c.Groups) || named(r, c)
+}
+
+// named reports whether the list has the bearer's name. A service of the same name is somebody else.
+func named(r *Route, c *Claims) bool {
+	return contains(r.Names, c.Subject) && !strings.HasPrefix(c.UserID, ServiceID)
 }
 
 func contains(list []string, s string) bool {

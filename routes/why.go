@@ -1,7 +1,8 @@
 package routes
 
-// Why names what Allows goes by, for logs: "open", "owner", "share", "group" or "admin" or "role" for a visitor who may, "scope" for
-// one who is on the list and whose token does not cover the server, "stranger" for one who is not on the list.
+// Why names what Allows goes by, for logs: "open", "owner", "share", "group", "role" (also for a scope on the service) or "admin"
+// for a visitor who may, "scope" for one who is on the list and whose token does not cover the server,
+// "stranger" for one who is not on the list.
 func Why(r *Route, c *Claims) string {
 	if c == nil || r.Open() {
 		return "open"
@@ -11,6 +12,8 @@ func Why(r *Route, c *Claims) string {
 	case c.UserID == r.OwnerID:
 		listed = "owner"
 	case contains(r.Users, c.UserID):
+		listed = "share"
+	case named(r, c):
 		listed = "share"
 	case intersects(r.Groups, c.Groups):
 		listed = "group"

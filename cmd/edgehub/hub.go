@@ -17,7 +17,8 @@ import (
 )
 
 func hubCommand() *cobra.Command {
-	defaults := settings{Listen: "127.0.0.1:8081", Data: defaultData(), Prefix: routes.DefaultPrefix, BaseURL: "/", RotateKeysEvery: keyAge, LogLevel: "info"}
+	defaults := settings{Listen: "127.0.0.1:8081", Data: defaultData(), Prefix: routes.DefaultPrefix, BaseURL: "/", RotateKeysEvery: keyAge, LogLevel: "info",
+		ServiceCheckInterval: time.Minute}
 	return command(&cobra.Command{
 		Use:   "hub",
 		Short: "Run one replica of the control plane against an etcd",
@@ -89,6 +90,14 @@ func (s *settings) controlPlane(log *slog.Logger) (controlplane.Options, error) 
 		StartTimeout: s.Spawner.StartTimeout, ReadyTimeout: s.Spawner.ReadyTimeout, Spawner: s.spawner(), Log: log, Version: version,
 		RotateKeysEvery: s.RotateKeysEvery, Rights: s.rights(), MaxTokenLife: s.maxTokenLife(),
 		RequirePKCE: s.OAuthRequirePKCE, OAuthTokenLife: s.OAuthTokenExpiresIn, OAuthScopes: s.Spawner.OAuthScopes,
+	}
+	opts.ServicesDir, opts.ServiceCheckInterval = filepath.Join(s.Data, "services"), s.ServiceCheckInterval
+	for i := range s.Services {
+		spec, err := s.Services[i].spec()
+		if err != nil {
+			return opts, err
+		}
+		opts.Services = append(opts.Services, spec)
 	}
 	if s.Admin != "" {
 		name, err := hub.ParseUserName(s.Admin)

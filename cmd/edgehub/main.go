@@ -68,7 +68,7 @@ in front.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return misused("%w. Run '%s --help' for the flags", err, cmd.CommandPath())
 	})
-	root.AddCommand(upCommand(), hubCommand(), edgeCommand(), benchCommand(), spawnExecCommand())
+	root.AddCommand(upCommand(), hubCommand(), edgeCommand(), benchCommand(), spawnExecCommand(), serviceKeepCommand())
 	root.AddCommand(verbs()...)
 	root.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return root

@@ -81,6 +81,9 @@ type settings struct {
 	// LogLevel is debug, info, warn or error.
 	LogLevel string          `yaml:"log_level"`
 	Spawner  spawnerSettings `yaml:"spawner"`
+	// Services are the hub's services, ServiceCheckInterval is how often their urls are looked at.
+	Services             []serviceSettings `yaml:"services"`
+	ServiceCheckInterval time.Duration     `yaml:"service_check_interval"`
 	// Login lists the login providers, PasswordLogin says whether passwords are good too, which they are if it is not set.
 	// Both are set in the file only.
 	Login         []login.Provider `yaml:"login"`

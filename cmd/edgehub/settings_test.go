@@ -128,7 +128,7 @@ func TestEverySettingIsDocumented(t *testing.T) {
 			}
 		})
 	}
-	for _, typ := range []reflect.Type{reflect.TypeFor[settings](), reflect.TypeFor[spawnerSettings](), reflect.TypeFor[roleSettings](), reflect.TypeFor[login.Provider]()} {
+	for _, typ := range []reflect.Type{reflect.TypeFor[settings](), reflect.TypeFor[spawnerSettings](), reflect.TypeFor[serviceSettings](), reflect.TypeFor[roleSettings](), reflect.TypeFor[login.Provider]()} {
 		for _, f := range reflect.VisibleFields(typ) {
 			key := f.Tag.Get("yaml")
 			if key != "" && key != "-" && key != ",inline" && key != "spawner" && !bytes.Contains(text, []byte("`"+key+"`")) && !regexp.MustCompile(`(?m)^[ -]*`+key+":").Match(text) {

@@ -32,7 +32,7 @@ const startTime = 60 * time.Second
 func upCommand() *cobra.Command {
 	defaults := settings{Listen: "127.0.0.1:8000", Data: defaultData(), Edge: "embedded", Prefix: routes.DefaultPrefix, BaseURL: "/",
 		ActivityInterval: time.Minute, Admin: "admin", CleanupServers: true, StoppedStatus: http.StatusFailedDependency,
-		RotateKeysEvery: keyAge, LogLevel: "warn"}
+		RotateKeysEvery: keyAge, LogLevel: "warn", ServiceCheckInterval: time.Minute}
 	return command(&cobra.Command{
 		Use:   "up",
 		Short: "Run a whole hub on this machine",

@@ -30,7 +30,7 @@ func TestAccessScopes(t *testing.T) {
 		enters []string
 	}{
 		"inherit":                     {alice, []string{"inherit"}, []string{"inherit"}, []string{"alice", "alice/lab2"}},
-		"inherit of an administrator": {root, []string{"inherit"}, []string{"inherit", "access:servers"}, []string{"alice", "alice/lab2", "bob"}},
+		"inherit of an administrator": {root, []string{"inherit"}, []string{"inherit", "access:servers", "access:services"}, []string{"alice", "alice/lab2", "bob"}},
 		"own servers":                 {alice, []string{"access:servers!user"}, []string{"access:servers!user=alice"}, []string{"alice", "alice/lab2"}},
 		"one server":                  {alice, []string{"access:servers!server=alice/lab2"}, []string{"access:servers!server=alice/lab2"}, []string{"alice/lab2"}},
 		"the default server":          {alice, []string{"access:servers!server=alice/"}, []string{"access:servers!server=alice/"}, []string{"alice"}},
@@ -133,7 +133,7 @@ func TestBootstrapService(t *testing.T) {
 		t.Errorf("caller: %+v, want the service with the role admin", c)
 	}
 	claims := f.claims(c)
-	if claims.UserID != "service/bootstrap" || !claims.Admin || !slices.Equal(claims.Scopes, []string{"inherit", "access:servers"}) {
+	if claims.UserID != "service/bootstrap" || !claims.Admin || !slices.Equal(claims.Scopes, []string{"inherit", "access:servers", "access:services"}) {
 		t.Errorf("claims: %+v", claims)
 	}
 	f.must("PutAdminService again", f.PutAdminService(t.Context(), "bootstrap", "first secret"))

@@ -54,12 +54,13 @@ func accessScopes(c *Caller) []string {
 		scopes = append(scopes, routes.ScopeInherit)
 	}
 	if c.Scopes.Has(routes.ScopeAccess) {
-		return append(scopes, routes.ScopeAccess)
+		scopes = append(scopes, routes.ScopeAccess)
 	}
-	if len(scopes) > 0 {
-		return scopes
+	if len(scopes) == 0 {
+		scopes = filtered(c.Scopes, routes.ScopeAccess)
 	}
-	return filtered(c.Scopes)
+	// The list of a service need not have those whom a scope admits, so these are always there.
+	return append(scopes, filtered(c.Scopes, routes.ScopeServices)...)
 }
 
 // grants are the access scopes by which roles let the caller visit servers of others.
@@ -72,7 +73,7 @@ func grants(c *Caller) []string {
 		own = routes.ScopeAccess + "!user=" + string(c.User.Name)
 	}
 	var scopes []string
-	for _, s := range filtered(c.byRole) {
+	for _, s := range filtered(c.byRole, routes.ScopeAccess) {
 		if s != own {
 			scopes = append(scopes, s)
 		}
@@ -80,11 +81,11 @@ func grants(c *Caller) []string {
 	return scopes
 }
 
-// filtered are the access scopes of a set that has them with filters only.
-func filtered(set access.Set) []string {
+// filtered are the scopes of a set with this name, each with its filter if it has one.
+func filtered(set access.Set, name string) []string {
 	var scopes []string
 	for _, s := range set.Strings() {
-		if p, err := access.Parse(s); err == nil && p.Name == routes.ScopeAccess {
+		if p, err := access.Parse(s); err == nil && p.Name == name {
 			scopes = append(scopes, s)
 		}
 	}

@@ -83,8 +83,8 @@ func (a *Accounts) Members(ctx context.Context, group string) ([]hub.UserName, e
 	return names, err
 }
 
-// membersAtOnce is how many memberships one transaction changes. Each takes up to five of its operations.
-const membersAtOnce = 20
+// membersAtOnce is how many memberships one transaction changes. Each takes up to six of its operations.
+const membersAtOnce = 16
 
 // AddMembers adds users to a group. It is Invalid if one of them does not exist, and then nothing is changed. Many users are
 // added a part at a time; adding them again is not an error, so a call that failed can be repeated.
@@ -290,6 +290,9 @@ func (a *Accounts) DeleteGroup(ctx context.Context, name string) error {
 		return a.groups.Write(tx, store.ID(name), g)
 	})
 	if err != nil {
+		return err
+	}
+	if err := a.forgetGroup(ctx, name); err != nil {
 		return err
 	}
 	members, err := a.Members(ctx, name)

@@ -30,13 +30,16 @@ func (a *Accounts) rename(ctx context.Context, tx *store.Txn, u *hub.User, to hu
 	if err != nil {
 		return err
 	}
-	if 10+2*len(u.Groups)+2*len(servers)+tokens > store.MaxOps {
+	if 10+2*len(u.Groups)+len(u.Roles)+2*len(servers)+tokens > store.MaxOps {
 		return hub.Errorf(hub.Invalid, "%s has too many API tokens, groups and servers to change the name: delete API tokens that are not needed.", u.Name)
 	}
 	for _, id := range servers {
 		if err := a.moveServer(tx, id, to); err != nil {
 			return err
 		}
+	}
+	for role, id := range u.Roles {
+		tx.Do(store.Put(a.holderKey(role, *u), hub.RoleHolder{Schema: hub.Schema, Role: id, User: to}))
 	}
 	u.Name = to
 	return nil

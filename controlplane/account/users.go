@@ -33,6 +33,7 @@ type Accounts struct {
 	groups   store.Table[hub.Group]
 	servers  store.Table[hub.Server]
 	services store.Table[hub.Service]
+	byHand   store.Table[hub.Route]
 	roles    store.Table[hub.Role]
 	holders  store.Table[hub.RoleHolder]
 	changes  store.Table[hub.RoleChanges]
@@ -59,6 +60,7 @@ func New(s *store.Store, tokens *token.Service) (*Accounts, error) {
 		groups:   store.NewTable[hub.Group](s, store.Groups, "group"),
 		servers:  store.NewTable[hub.Server](s, store.Servers, "server"),
 		services: store.NewTable[hub.Service](s, store.Services, "service"),
+		byHand:   store.NewTable[hub.Route](s, store.HandRoutes, "route"),
 		roles:    store.NewTable[hub.Role](s, store.Roles, "role"),
 		holders:  store.NewTable[hub.RoleHolder](s, store.RoleHolders, "role"),
 		changes:  store.NewTable[hub.RoleChanges](s, store.RoleChanges, "role"),

@@ -141,6 +141,11 @@ func (a *API) table() []route {
 		{"DELETE /hub/api/users/{user}/servers/{server}", only("delete:servers"), a.stopServer},
 		{"GET /hub/api/users/{user}/servers/{server}/progress", only("read:servers"), a.progress},
 
+		{"GET /hub/api/services", only("list:services"), a.listServices},
+		{"GET /hub/api/services/{service}", only("read:services", "read:services:name", "read:roles:services"), a.getService},
+		{"POST /hub/api/services/{service}", only("admin:services"), a.createService},
+		{"DELETE /hub/api/services/{service}", only("admin:services"), a.deleteService},
+
 		{"GET /hub/api/routes", only("proxy"), a.listRoutes},
 		{"GET /hub/api/routes/{prefix...}", only("proxy"), a.getRoute},
 		{"PUT /hub/api/routes/{prefix...}", only("proxy"), a.putRoute},
@@ -214,15 +219,15 @@ func needsXSRF(r *http.Request) bool {
 	return !reads || mode != "" && mode != "navigate"
 }
 
-// lists reports whether a route without a user or group in its path applies filters by itself. All others need their scope on
-// everything: a route that cannot apply a filter refuses it (threat T77).
+// lists reports whether a route without a user, group or service in its path applies filters by itself. All others need their
+// scope on everything: a route that cannot apply a filter refuses it (threat T77).
 func lists(pattern string) bool {
-	return pattern == "GET /hub/api/users" || pattern == "GET /hub/api/groups"
+	return pattern == "GET /hub/api/users" || pattern == "GET /hub/api/groups" || pattern == "GET /hub/api/services"
 }
 
 // authorise checks the scopes of a route against the user and server that its path names.
 func (a *API) authorise(r *http.Request, c *account.Caller, scopes []string) error {
-	filtered := r.PathValue("user") != "" || r.PathValue("group") != "" || lists(r.Pattern)
+	filtered := r.PathValue("user") != "" || r.PathValue("group") != "" || r.PathValue("service") != "" || lists(r.Pattern)
 	held := false
 	for _, s := range scopes {
 		held = held || c.Scopes.Has(s) || filtered && c.Scopes.HasAny(s)
@@ -235,7 +240,7 @@ func (a *API) authorise(r *http.Request, c *account.Caller, scopes []string) err
 		return err
 	}
 	for _, s := range scopes {
-		if res.User == "" && res.Group == "" || c.Scopes.Allows(s, res) {
+		if res.User == "" && res.Group == "" && res.Service == "" || c.Scopes.Allows(s, res) {
 			return nil
 		}
 	}
@@ -246,7 +251,7 @@ func (a *API) authorise(r *http.Request, c *account.Caller, scopes []string) err
 func (a *API) resource(r *http.Request) (access.Resource, error) {
 	name := r.PathValue("user")
 	if name == "" {
-		return access.Resource{Group: r.PathValue("group")}, nil
+		return access.Resource{Group: r.PathValue("group"), Service: r.PathValue("service")}, nil
 	}
 	res := access.Resource{User: name}
 	if strings.Contains(r.Pattern, "/server") {

@@ -50,8 +50,8 @@ func TestExchangeOfAnAPIToken(t *testing.T) {
 			routes.Claims{Subject: "alice", UserID: alice.ID, Groups: []string{"g"}, Scopes: []string{"access:servers!server=alice/srv"}}},
 		{"no server", h.token(alice, "read:users!user=alice"),
 			routes.Claims{Subject: "alice", UserID: alice.ID, Groups: []string{"g"}}},
-		{"root", h.token(root), routes.Claims{Subject: "root", UserID: root.ID, Admin: true, Scopes: []string{"inherit", "access:servers"}}},
-		{"service", h.service(), routes.Claims{Subject: "automation", UserID: "service/automation", Admin: true, Scopes: []string{"inherit", "access:servers"}}},
+		{"root", h.token(root), routes.Claims{Subject: "root", UserID: root.ID, Admin: true, Scopes: []string{"inherit", "access:servers", "access:services"}}},
+		{"service", h.service(), routes.Claims{Subject: "automation", UserID: "service/automation", Admin: true, Scopes: []string{"inherit", "access:servers", "access:services"}}},
 	} {
 		c := h.claims(h.edge("exchange", test.secret))
 		got := fmt.Sprint(c.Subject, c.UserID, c.Admin, c.Groups, c.Scopes)

@@ -14,8 +14,8 @@ import (
 	"github.com/edgehub/edgehub/controlplane/web"
 )
 
-// maxMembers is how many users one request may put into groups or take out of them.
-const maxMembers = 1000
+// maxGroupMembers is how many users one request may put into groups or take out of them.
+const maxGroupMembers = 1000
 
 // maxProperties is how large the properties of a group may be, in bytes.
 const maxProperties = 64 << 10
@@ -37,7 +37,7 @@ func (a *API) groupModel(r *http.Request, g hub.Group, scopes access.Set) (map[s
 		m["users"], m["properties"] = orEmpty(users), properties(g)
 	}
 	if scopes.Allows("read:roles:groups", res) {
-		m["roles"] = []string{}
+		m["roles"] = orEmpty(a.Accounts.RolesOfGroup(g.Name))
 	}
 	if len(m) == 2 && !scopes.Allows("read:groups:name", res) {
 		return nil, nil
@@ -81,10 +81,10 @@ func (a *API) createGroups(w http.ResponseWriter, r *http.Request, c *account.Ca
 	if len(body.Groups) == 0 {
 		return hub.Errorf(hub.Invalid, "Must specify at least one group to create")
 	}
-	if len(body.Groups)*max(len(body.Users), 1) > maxMembers {
-		return hub.Errorf(hub.Invalid, "groups and users: at most %d memberships can be made at once.", maxMembers)
+	if len(body.Groups)*max(len(body.Users), 1) > maxGroupMembers {
+		return hub.Errorf(hub.Invalid, "groups and users: at most %d memberships can be made at once.", maxGroupMembers)
 	}
-	groups, err := a.makeGroups(r, body.Groups, body.Users)
+	groups, err := a.makeGroups(r, c, body.Groups, body.Users)
 	if err != nil {
 		return err
 	}
@@ -111,10 +111,10 @@ func (a *API) createGroup(w http.ResponseWriter, r *http.Request, c *account.Cal
 			return err
 		}
 	}
-	if len(body.Users) > maxMembers {
+	if len(body.Users) > maxGroupMembers {
 		return tooManyMembers()
 	}
-	groups, err := a.makeGroups(r, []string{r.PathValue("group")}, body.Users)
+	groups, err := a.makeGroups(r, c, []string{r.PathValue("group")}, body.Users)
 	if err == nil && body.Properties != nil {
 		groups[0], err = a.Accounts.SetGroupProperties(r.Context(), groups[0].Name, body.Properties)
 	}
@@ -125,7 +125,7 @@ func (a *API) createGroup(w http.ResponseWriter, r *http.Request, c *account.Cal
 }
 
 // makeGroups checks everything first, so that what it refuses leaves nothing behind.
-func (a *API) makeGroups(r *http.Request, groups, users []string) ([]hub.Group, error) {
+func (a *API) makeGroups(r *http.Request, c *account.Caller, groups, users []string) ([]hub.Group, error) {
 	for _, name := range groups {
 		if _, err := hub.ParseGroupName(name); err != nil {
 			return nil, err
@@ -135,7 +135,12 @@ func (a *API) makeGroups(r *http.Request, groups, users []string) ([]hub.Group, 
 	if err != nil {
 		return nil, err
 	}
-	return a.Accounts.CreateGroups(r.Context(), groups, members)
+	if err := a.Accounts.MayFill(r.Context(), c, groups...); len(members) > 0 && err != nil {
+		return nil, err
+	}
+	made, err := a.Accounts.CreateGroups(r.Context(), groups, members)
+	a.Servers.Regroup()
+	return made, err
 }
 
 // memberNames are names of users in a body. One that nobody can have is answered as one that nobody has.
@@ -152,12 +157,14 @@ func memberNames(raw []string) ([]hub.UserName, error) {
 }
 
 func tooManyMembers() error {
-	return hub.Errorf(hub.Invalid, "users: at most %d at once.", maxMembers)
+	return hub.Errorf(hub.Invalid, "users: at most %d at once.", maxGroupMembers)
 }
 
 // deleteGroup removes a group; its members stay.
 func (a *API) deleteGroup(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
-	if err := a.Accounts.DeleteGroup(r.Context(), r.PathValue("group")); err != nil {
+	err := a.Accounts.DeleteGroup(r.Context(), r.PathValue("group"))
+	a.Servers.Regroup()
+	if err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -190,14 +197,21 @@ func (a *API) changeMembers(w http.ResponseWriter, r *http.Request, c *account.C
 	if body.Users == nil {
 		return hub.Errorf(hub.Invalid, "Must specify users to %s", verb)
 	}
-	if len(body.Users) > maxMembers {
+	if len(body.Users) > maxGroupMembers {
 		return tooManyMembers()
 	}
 	users, err := memberNames(body.Users)
 	if err != nil {
 		return err
 	}
-	if err := change(r.Context(), g.Name, users); err != nil {
+	if verb == "add" {
+		if err := a.Accounts.MayFill(r.Context(), c, g.Name); err != nil {
+			return err
+		}
+	}
+	err = change(r.Context(), g.Name, users)
+	a.Servers.Regroup()
+	if err != nil {
 		return err
 	}
 	return a.writeGroup(w, r, c, http.StatusOK, g)

@@ -53,11 +53,11 @@ const (
 )
 
 // target is what the matrix asks every route about: alice's server srv, in group g.
-var target = strings.NewReplacer("{user}", "alice", "{server}", "srv", "{token}", "a1", "{$}", "", "{group}", "g")
+var target = strings.NewReplacer("{user}", "alice", "{server}", "srv", "{token}", "a1", "{$}", "", "{group}", "g", "{service}", "svc")
 
 // expectation says what the holder of one scope of a route, limited by a filter, gets there. It is the whole rule: a filter
 // must name the user, a group of the user, or, for a server, that server; routes about no user refuse all filters, but for
-// the list of users, which applies them.
+// lists, which apply them, and those about a service, which must be named.
 func expectation(rt route, filter string) int {
 	server := "alice/"
 	if strings.Contains(rt.pattern, "{server}") {
@@ -68,10 +68,9 @@ func expectation(rt route, filter string) int {
 		return passed
 	case lists(rt.pattern):
 		return passed
-	case strings.Contains(rt.pattern, "{group}"):
-		if filter == "!group=g" {
-			return passed
-		}
+	case strings.Contains(rt.pattern, "{group}") && filter == "!group=g", strings.Contains(rt.pattern, "{service}") && filter == "!service=svc":
+		return passed
+	case strings.Contains(rt.pattern, "{group}"), strings.Contains(rt.pattern, "{service}"):
 		return hidden
 	case !strings.Contains(rt.pattern, "{user}"):
 		return refused
@@ -83,7 +82,7 @@ func expectation(rt route, filter string) int {
 	return hidden
 }
 
-var filters = []string{"", "!user=alice", "!user=bob", "!group=g", "!group=h", "!server=alice/", "!server=alice/srv", "!server=bob/srv"}
+var filters = []string{"", "!user=alice", "!user=bob", "!group=g", "!group=h", "!server=alice/", "!server=alice/srv", "!server=bob/srv", "!service=svc", "!service=other"}
 
 // Every route × {no credentials, bad ones, every other scope, each of its scopes with each filter, everything}.
 func TestScopesOpenExactlyTheirRoutes(t *testing.T) {

@@ -139,7 +139,7 @@ func (a *API) whoamiModel(c *account.Caller, servers []hub.Server) map[string]an
 		identify := a.Accounts.Catalog().ExpandKnown(owner, append(access.IdentifyScopes(owner), c.Scopes.Strings()...)...)
 		m = a.userModel(*c.User, servers, identify, false)
 	} else {
-		m = map[string]any{"kind": "service", "name": c.Service, "admin": c.Admin()}
+		m = map[string]any{"kind": "service", "name": c.Service, "admin": c.Admin(), "roles": orEmpty(c.Roles())}
 	}
 	m["token_id"], m["session_id"], m["scopes"] = nil, nil, orEmpty(c.Scopes.Strings())
 	if c.Token != nil {

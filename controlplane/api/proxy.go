@@ -57,6 +57,9 @@ func (a *API) proxyEntry(r routes.Route, used map[string]any) map[string]any {
 	if r.OwnerID != "" {
 		data = map[string]any{"user": r.Owner, "server_name": r.Server, "last_activity": used[r.Owner+"/"+r.Server]}
 	}
+	if r.Service != "" {
+		data = map[string]any{"service": r.Service, "last_activity": nil}
+	}
 	return map[string]any{"routespec": a.Base.Path(r.Prefix), "target": r.Target, "data": data}
 }
 

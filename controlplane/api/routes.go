@@ -64,6 +64,9 @@ func (a *API) putRoute(w http.ResponseWriter, r *http.Request, _ *account.Caller
 		return err
 	}
 	rec, err := a.routeOf(r.Context(), prefix, body)
+	if err == nil {
+		err = a.ofNoService(r.Context(), prefix)
+	}
 	if err != nil {
 		return err
 	}
@@ -92,6 +95,23 @@ func (a *API) deleteRoute(w http.ResponseWriter, r *http.Request, _ *account.Cal
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// ofNoService refuses the prefix of a service, whose route is not made by hand.
+func (a *API) ofNoService(ctx context.Context, prefix string) error {
+	name, ok := strings.CutPrefix(prefix, "/services/")
+	if !ok {
+		return nil
+	}
+	name, rest, _ := strings.Cut(name, "/")
+	s, err := a.Accounts.Service(ctx, name)
+	if hub.KindOf(err) == hub.NotFound || err == nil && s.URL == "" {
+		return nil
+	}
+	if err == nil && rest == "" {
+		err = hub.Errorf(hub.Conflict, "The prefix %s belongs to the service %s. Remove that first.", hub.Clip(prefix), hub.Clip(name))
+	}
+	return err
 }
 
 func noSuchRoute(prefix string, err error) error {

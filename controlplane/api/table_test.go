@@ -45,6 +45,7 @@ func tokenJSON(user, scopes, note, expires, used string) string {
 const (
 	dash           = `{"prefix":"/dash/","target":"http://127.0.0.1:8050","auth":"headers","users":["alice"],"groups":["staff"],"created":"<time>"}`
 	dashWithSecret = `{"prefix":"/dash/","target":"http://127.0.0.1:8050","auth":"headers","users":["alice"],"groups":["staff"],"created":"<time>","secret":"<secret>"}`
+	statsService   = `{"kind":"service","name":"stats","admin":false,"roles":[],"url":"http://127.0.0.1:9","prefix":"/services/stats/","command":[],"pid":0,"info":{},"display":true}`
 	badTarget      = "The target must be http://HOST:PORT or https://HOST:PORT, without a path."
 	badSecret      = "The secret must have 16 to 256 letters, digits and signs, without spaces."
 )
@@ -216,6 +217,16 @@ func TestEveryEndpoint(t *testing.T) {
 		{"alice", "GET /hub/api/users/alice/server/progress", "", 400, "", "alice is not starting"},
 
 		// Routes by hand, and what JupyterHub shows of its proxy.
+		// Services.
+		{"alice", "GET /hub/api/services", "", 403, "", "Action is not authorized with current scopes; requires any of [list:services]"},
+		{"root", "POST /hub/api/services/stats", `{"url":"http://127.0.0.1:9"}`, 201, statsService, ""},
+		{"root", "POST /hub/api/services/stats", `{}`, 409, "", "Service stats already exists"},
+		{"root", "GET /hub/api/services/stats", "", 200, statsService, ""},
+		{"root", "GET /hub/api/proxy", "", 200, `{"/services/stats/":{"routespec":"/services/stats/","target":"http://127.0.0.1:9","data":{"service":"stats","last_activity":null}}}`, ""},
+		{"root", "DELETE /hub/api/services/stats", "", 200, "", ""},
+		{"root", "DELETE /hub/api/services/stats", "", 404, "", "No such service: stats"},
+		{"root", "GET /hub/api/services", "", 200, `{}`, ""},
+
 		{"root", "GET /hub/api/routes", "", 200, `[]`, ""},
 		{"alice", "GET /hub/api/routes", "", 403, "", "Action is not authorized with current scopes; requires any of [proxy]"},
 		{"root", "PUT /hub/api/routes/dash", `{"target":"http://127.0.0.1:8050","users":["Alice","alice"],"groups":["staff"]}`, 201, dashWithSecret, ""},

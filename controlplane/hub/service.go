@@ -1,8 +1,10 @@
 package hub
 
 import (
+	"net/url"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // Service is a program with rights of its own, and, if it has a redirect URI, an OAuth client. Its key in the store is its
@@ -30,11 +32,10 @@ type Service struct {
 	RedirectURI   string   `json:"oauth_redirect_uri,omitempty"`
 	NoConfirm     bool     `json:"oauth_no_confirm,omitempty"`
 	AllowedScopes []string `json:"oauth_client_allowed_scopes,omitempty"`
-	// Command makes it a managed service: the hub runs exactly one process of it. Environment, Dir and SystemUser are for that.
-	Command     []string          `json:"command,omitempty"`
-	Environment map[string]string `json:"environment,omitempty"`
-	Dir         string            `json:"cwd,omitempty"`
-	SystemUser  string            `json:"user,omitempty"`
+	// Command makes it a managed service: the hub runs exactly one process of it. Its environment may hold secrets and is not
+	// here. Run is how it goes.
+	Command []string    `json:"command,omitempty"`
+	Run     *ServiceRun `json:"run,omitempty"`
 	// Info is free JSON that the API shows, Display whether pages link to the service.
 	Info    map[string]any `json:"info,omitempty"`
 	Display bool           `json:"display,omitempty"`
@@ -42,11 +43,26 @@ type Service struct {
 	FromConfig bool `json:"from_config,omitempty"`
 }
 
+// ServiceRun is how a managed service goes. Only the replica that runs it writes it.
+type ServiceRun struct {
+	// Gen counts starts and only grows.
+	Gen int64 `json:"gen"`
+	// Replica is the one that runs the service.
+	Replica string    `json:"replica"`
+	Started time.Time `json:"started,omitzero"`
+	// PID is zero while no process runs; Failure says why then.
+	PID     int    `json:"pid,omitempty"`
+	Failure string `json:"failure,omitempty"`
+}
+
 // Managed reports whether the hub runs the service's process.
 func (s *Service) Managed() bool { return len(s.Command) > 0 }
 
-// Prefix is the part of the site that belongs to the service, whether or not it has a URL.
+// Prefix is the part of the site that belongs to the service, below the hub's base, whether or not it has a URL.
 func (s *Service) Prefix() string { return "/services/" + s.Name + "/" }
+
+// DefaultRedirect is the redirect URI of its OAuth client, below the hub's base, unless it has another one.
+func (s *Service) DefaultRedirect() string { return s.Prefix() + "oauth_callback" }
 
 // ParseServiceName checks the name of a service: 1 to 64 of a-z, 0-9, "." , "_" and "-", first and last a letter or digit.
 func ParseServiceName(s string) (string, error) {
@@ -71,3 +87,18 @@ func CheckClientID(id string) error {
 }
 
 var clientIDPattern = regexp.MustCompile(`^[A-Za-z0-9._~%-]+$`)
+
+// CheckRedirectURI refuses what no OAuth client can be redirected to: it must be empty, a path of this site, or an absolute
+// http or https address, without a fragment (RFC 6749, 3.1.2).
+func CheckRedirectURI(uri string) error {
+	if uri == "" {
+		return nil
+	}
+	u, err := url.Parse(uri)
+	path := err == nil && u.Scheme == "" && u.Host == "" && strings.HasPrefix(u.Path, "/") && !strings.HasPrefix(uri, "//")
+	absolute := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil
+	if !path && !absolute || strings.ContainsAny(uri, "#\\ ") || len(uri) > 500 {
+		return Errorf(Invalid, "Invalid oauth_redirect_uri: '%s'. Write a path that begins with /, or https://HOST/PATH, without a fragment.", Clip(uri))
+	}
+	return nil
+}

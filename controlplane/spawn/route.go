@@ -26,21 +26,28 @@ func (m *Manager) groupsOf(ctx context.Context, s *hub.Server) ([]string, error)
 	return r.Value.Groups, err
 }
 
-// recheckGroups is for a route that was just published with the groups of a moment before. A change of groups in between has not
+// recheckGroups is for a route that was just published with the groups of a moment before: a change of groups in between has not
 // seen the route.
 func (m *Manager) recheckGroups(ctx context.Context, s *hub.Server, published []string) {
-	if groups, err := m.groupsOf(ctx, s); err != nil || !slices.Equal(groups, published) {
-		m.Regroup(ctx, s.User)
+	groups, err := m.groupsOf(ctx, s)
+	if err != nil || !slices.Equal(groups, published) {
+		err = m.regroup(ctx, s.User)
+	}
+	if err != nil {
+		m.log.Warn("a route may not say the groups of its owner yet", "user", s.User, "server", s.Name, "err", err)
 	}
 }
 
-// Regroup makes the routes of a user's servers say what groups the user has now. What it cannot do now the reconciler does.
-func (m *Manager) Regroup(ctx context.Context, user hub.UserName) {
-	if err := m.regroup(ctx, user); err != nil {
-		m.log.Debug("cannot bring the groups of routes up to date yet", "user", user, "err", err)
+// Regroup has the routes of users' servers follow what has just changed of groups, in the background. What this replica does not
+// get done any replica does a second later.
+func (m *Manager) Regroup() {
+	select {
+	case m.regroups <- struct{}{}:
+	default: // it will be done already
 	}
 }
 
+// regroup makes the routes of a user's servers say what groups the user has now.
 func (m *Manager) regroup(ctx context.Context, user hub.UserName) error {
 	servers, err := m.servers.All(ctx, store.ID(string(user))+"/")
 	if err != nil {

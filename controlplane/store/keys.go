@@ -21,6 +21,7 @@ const (
 	SpentLogins = "spent-logins/"
 	Members     = "members/"
 	HandRoutes  = "hand-routes/"
+	Holds       = "holds/"
 	Roles       = "roles/"
 	RoleHolders = "role-holders/"
 	RoleChanges = "role-changes/"

@@ -44,12 +44,13 @@ func (s *Store) Ping(ctx context.Context) error {
 	return wrap(err)
 }
 
-// Op is one write of a transaction. Make one with Put, PutFor or Delete.
+// Op is one write of a transaction, or a condition of it. Make one with Put, PutFor, Delete, or Held.Op.
 type Op struct {
 	key   string
 	value any
 	ttl   time.Duration
 	del   bool
+	cond  *clientv3.Cmp
 }
 
 // Put writes v as JSON at the absolute key.
@@ -61,9 +62,12 @@ func PutFor(key string, v any, ttl time.Duration) Op { return Op{key: key, value
 // Delete removes the absolute key.
 func Delete(key string) Op { return Op{key: key, del: true} }
 
-// Apply performs ops in one transaction.
+// Apply performs ops in one transaction. It returns a Conflict error if one of them is a condition that does not hold.
 func (s *Store) Apply(ctx context.Context, ops ...Op) error {
-	_, err := s.commit(ctx, nil, ops)
+	ok, err := s.commit(ctx, nil, ops)
+	if err == nil && !ok {
+		return hub.Errorf(hub.Conflict, "Somebody else was faster. Try again.")
+	}
 	return err
 }
 
@@ -74,6 +78,7 @@ const maxTxn = 1 << 20 * 5 / 4
 func (s *Store) commit(ctx context.Context, conds []clientv3.Cmp, ops []Op) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
+	ops, conds = split(ops, conds)
 	raw, leases, err := s.rawOps(ctx, ops)
 	if err != nil {
 		s.release(ctx, leases)
@@ -87,6 +92,19 @@ func (s *Store) commit(ctx context.Context, conds []clientv3.Cmp, ops []Op) (boo
 		s.release(ctx, leases)
 	}
 	return resp.Succeeded, nil
+}
+
+// split takes the conditions out of ops and adds them to conds.
+func split(ops []Op, conds []clientv3.Cmp) ([]Op, []clientv3.Cmp) {
+	writes := make([]Op, 0, len(ops))
+	for _, op := range ops {
+		if op.cond != nil {
+			conds = append(conds, *op.cond)
+			continue
+		}
+		writes = append(writes, op)
+	}
+	return writes, conds
 }
 
 // rawOps encodes ops and takes the leases that they need, which it returns even if it fails.

@@ -107,6 +107,16 @@ func (e *Etcd) OpenAt(t testing.TB, prefix string, opts ...grpc.DialOption) (*st
 	return store.New(client, prefix), client
 }
 
+// Endpoint is the shared etcd's, for a process of its own.
+func Endpoint(t testing.TB) string {
+	t.Helper()
+	e, err := sharedEtcd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.Endpoint()
+}
+
 // Replica returns another store with the prefix of s in the shared etcd, and a client of its own.
 func Replica(t testing.TB, s *store.Store, opts ...grpc.DialOption) (*store.Store, *clientv3.Client) {
 	t.Helper()
