@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -28,14 +29,19 @@ type Accounts struct {
 	users    store.Table[hub.User]
 	services store.Table[hub.Service]
 	byHand   store.Table[hub.Route]
-	store    *store.Store
-	roles    store.Table[hub.Role]
-	holders  store.Table[hub.RoleHolder]
-	changes  store.Table[hub.RoleChanges]
-	regroups store.Table[hub.Regroup]
-	book     atomic.Pointer[book] // what was last read of all roles
-	catalog  *access.Catalog
-	tokens   *token.Service
+	shares   store.Table[hub.Share]
+	// sharedWith has the shares once more, by who they are with.
+	sharedWith store.Table[hub.Share]
+	codes      store.Table[hub.ShareCode]
+	codesOf    store.Table[serverCode]
+	store      *store.Store
+	roles      store.Table[hub.Role]
+	holders    store.Table[hub.RoleHolder]
+	changes    store.Table[hub.RoleChanges]
+	regroups   store.Table[hub.Regroup]
+	book       atomic.Pointer[book] // what was last read of all roles
+	catalog    *access.Catalog
+	tokens     *token.Service
 	// hashing bounds how many passwords are hashed at once: each takes 64 MiB.
 	hashing chan struct{}
 	decoy   string
@@ -48,18 +54,22 @@ func New(s *store.Store, tokens *token.Service) (*Accounts, error) {
 		return nil, err
 	}
 	return &Accounts{
-		users:    store.NewTable[hub.User](s, store.Users, "user"),
-		services: store.NewTable[hub.Service](s, store.Services, "service"),
-		byHand:   store.NewTable[hub.Route](s, store.HandRoutes, "route"),
-		store:    s,
-		roles:    store.NewTable[hub.Role](s, store.Roles, "role"),
-		holders:  store.NewTable[hub.RoleHolder](s, store.RoleHolders, "role"),
-		changes:  store.NewTable[hub.RoleChanges](s, store.RoleChanges, "role"),
-		regroups: store.NewTable[hub.Regroup](s, store.Regroups, "change of groups"),
-		catalog:  access.Builtin(),
-		tokens:   tokens,
-		hashing:  make(chan struct{}, runtime.GOMAXPROCS(0)),
-		decoy:    decoy,
+		users:      store.NewTable[hub.User](s, store.Users, "user"),
+		services:   store.NewTable[hub.Service](s, store.Services, "service"),
+		shares:     store.NewTable[hub.Share](s, store.Shares, "share"),
+		sharedWith: store.NewTable[hub.Share](s, store.SharedWith, "share"),
+		codes:      store.NewTable[hub.ShareCode](s, store.ShareCodes, "share code"),
+		codesOf:    store.NewTable[serverCode](s, store.ServerCodes, "share code"),
+		byHand:     store.NewTable[hub.Route](s, store.HandRoutes, "route"),
+		store:      s,
+		roles:      store.NewTable[hub.Role](s, store.Roles, "role"),
+		holders:    store.NewTable[hub.RoleHolder](s, store.RoleHolders, "role"),
+		changes:    store.NewTable[hub.RoleChanges](s, store.RoleChanges, "role"),
+		regroups:   store.NewTable[hub.Regroup](s, store.Regroups, "change of groups"),
+		catalog:    access.Builtin(),
+		tokens:     tokens,
+		hashing:    make(chan struct{}, runtime.GOMAXPROCS(0)),
+		decoy:      decoy,
 	}, nil
 }
 
@@ -225,7 +235,7 @@ func checkGroups(groups *[]string) error {
 // Delete removes a user with all tokens and sessions. The user's servers must be stopped. It is NotFound if the user is gone,
 // also when somebody else has the name by now.
 func (a *Accounts) Delete(ctx context.Context, u hub.User) error {
-	if err := a.tokens.DeleteAll(ctx, u.ID); err != nil {
+	if err := errors.Join(a.tokens.DeleteAll(ctx, u.ID), a.dropShares(ctx, u)); err != nil {
 		return err
 	}
 	id := store.ID(string(u.Name))

@@ -130,6 +130,33 @@ func (a *API) table() []route {
 		{"DELETE /hub/api/users/{user}/servers/{server}", only("delete:servers"), a.stopServer},
 		{"GET /hub/api/users/{user}/servers/{server}/progress", only("read:servers"), a.progress},
 
+		{"GET /hub/api/shares/{user}", only("read:shares"), a.listShares},
+		{"GET /hub/api/shares/{user}/{server}", only("read:shares"), a.listServerShares},
+		{"GET /hub/api/shares/{user}/{$}", only("read:shares"), a.listServerShares},
+		{"POST /hub/api/shares/{user}/{server}", only("shares"), a.createShare},
+		{"POST /hub/api/shares/{user}/{$}", only("shares"), a.createShare},
+		{"PATCH /hub/api/shares/{user}/{server}", only("shares"), a.patchShare},
+		{"PATCH /hub/api/shares/{user}/{$}", only("shares"), a.patchShare},
+		{"DELETE /hub/api/shares/{user}/{server}", only("shares"), a.deleteShares},
+		{"DELETE /hub/api/shares/{user}/{$}", only("shares"), a.deleteShares},
+		{"GET /hub/api/users/{user}/shared", only("read:users:shares"), a.sharedWithUser},
+		{"GET /hub/api/users/{user}/shared/{owner}/{server}", only("read:users:shares"), a.getShared},
+		{"GET /hub/api/users/{user}/shared/{owner}/{$}", only("read:users:shares"), a.getShared},
+		{"DELETE /hub/api/users/{user}/shared/{owner}/{server}", only("users:shares"), a.leaveShare},
+		{"DELETE /hub/api/users/{user}/shared/{owner}/{$}", only("users:shares"), a.leaveShare},
+		{"GET /hub/api/groups/{group}/shared", only("read:groups:shares"), a.sharedWithGroup},
+		{"GET /hub/api/groups/{group}/shared/{owner}/{server}", only("read:groups:shares"), a.getShared},
+		{"GET /hub/api/groups/{group}/shared/{owner}/{$}", only("read:groups:shares"), a.getShared},
+		{"DELETE /hub/api/groups/{group}/shared/{owner}/{server}", only("groups:shares"), a.leaveShare},
+		{"DELETE /hub/api/groups/{group}/shared/{owner}/{$}", only("groups:shares"), a.leaveShare},
+		{"GET /hub/api/share-codes/{user}", only("read:shares"), a.listShareCodes},
+		{"GET /hub/api/share-codes/{user}/{server}", only("read:shares"), a.listServerCodes},
+		{"GET /hub/api/share-codes/{user}/{$}", only("read:shares"), a.listServerCodes},
+		{"POST /hub/api/share-codes/{user}/{server}", only("shares"), a.createShareCode},
+		{"POST /hub/api/share-codes/{user}/{$}", only("shares"), a.createShareCode},
+		{"DELETE /hub/api/share-codes/{user}/{server}", only("shares"), a.deleteShareCodes},
+		{"DELETE /hub/api/share-codes/{user}/{$}", only("shares"), a.deleteShareCodes},
+
 		{"GET /hub/api/services", only("list:services"), a.listServices},
 		{"GET /hub/api/services/{service}", only("read:services", "read:services:name", "read:roles:services"), a.getService},
 		{"POST /hub/api/services/{service}", only("admin:services"), a.createService},
@@ -216,7 +243,7 @@ func lists(pattern string) bool {
 
 // authorise checks the scopes of a route against the user and server that its path names.
 func (a *API) authorise(r *http.Request, c *account.Caller, scopes []string) error {
-	filtered := r.PathValue("user") != "" || r.PathValue("service") != "" || lists(r.Pattern)
+	filtered := r.PathValue("user") != "" || r.PathValue("service") != "" || r.PathValue("group") != "" || lists(r.Pattern)
 	held := false
 	for _, s := range scopes {
 		held = held || c.Scopes.Has(s) || filtered && c.Scopes.HasAny(s)
@@ -229,7 +256,7 @@ func (a *API) authorise(r *http.Request, c *account.Caller, scopes []string) err
 		return err
 	}
 	for _, s := range scopes {
-		if res.User == "" && res.Service == "" || c.Scopes.Allows(s, res) {
+		if res.User == "" && res.Service == "" && res.Group == "" || c.Scopes.Allows(s, res) {
 			return nil
 		}
 	}
@@ -240,10 +267,10 @@ func (a *API) authorise(r *http.Request, c *account.Caller, scopes []string) err
 func (a *API) resource(r *http.Request) (access.Resource, error) {
 	name := r.PathValue("user")
 	if name == "" {
-		return access.Resource{Service: r.PathValue("service")}, nil
+		return access.Resource{Service: r.PathValue("service"), Group: r.PathValue("group")}, nil
 	}
 	res := access.Resource{User: name}
-	if strings.Contains(r.Pattern, "/server") {
+	if aboutServer(r.Pattern) {
 		server := r.PathValue("server")
 		res.Server = &server
 	}
@@ -253,6 +280,15 @@ func (a *API) resource(r *http.Request) (access.Resource, error) {
 	}
 	res.UserGroups = u.Groups
 	return res, nil
+}
+
+// aboutServer reports whether a route is about one server of the user in its path. The server of what is shared with a user
+// belongs to somebody else.
+func aboutServer(pattern string) bool {
+	_, path, _ := strings.Cut(pattern, " /hub/api/")
+	tree, rest, _ := strings.Cut(path, "/")
+	_, server, _ := strings.Cut(rest, "/")
+	return strings.HasPrefix(server, "server") || server != "" && (tree == "shares" || tree == "share-codes")
 }
 
 // target is the user that a request's path names, or a NotFound error.

@@ -2,39 +2,53 @@ package spawn
 
 import (
 	"context"
-	"slices"
+	"reflect"
 
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/store"
 	"github.com/edgehub/edgehub/routes"
 )
 
+// visitors are who may visit a server besides its owner.
+type visitors struct{ ownerGroups, users, groups []string }
+
 // route is what edges need to serve a running server.
-func (m *Manager) route(s *hub.Server, groups []string) routes.Route {
+func (m *Manager) route(s *hub.Server, v visitors) routes.Route {
 	return routes.Route{
 		Schema: routes.Schema, Prefix: routes.UserPrefix(string(s.User), string(s.Name)), Target: s.Instance.URL, Auth: s.Instance.Auth,
-		Secret: s.Secret, Owner: string(s.User), OwnerID: s.UserID, OwnerGroups: groups, Server: string(s.Name), Gen: s.Gen,
+		Secret: s.Secret, Owner: string(s.User), OwnerID: s.UserID, OwnerGroups: v.ownerGroups, Server: string(s.Name), Gen: s.Gen,
+		Users: v.users, Groups: v.groups,
 	}
 }
 
-// groupsOf are the groups of a server's owner. One who is gone has none.
-func (m *Manager) groupsOf(ctx context.Context, s *hub.Server) ([]string, error) {
+// visitorsOf are the groups of a server's owner, and with whom it is shared. One who is gone has none, and shares nothing.
+func (m *Manager) visitorsOf(ctx context.Context, s *hub.Server) (visitors, error) {
 	r, err := m.users.Get(ctx, store.ID(string(s.User)))
 	if hub.KindOf(err) == hub.NotFound || err == nil && r.Value.ID != s.UserID {
-		return nil, nil
+		return visitors{}, nil
 	}
-	return r.Value.Groups, err
+	if err != nil {
+		return visitors{}, err
+	}
+	v := visitors{ownerGroups: r.Value.Groups}
+	var shares []hub.Share
+	err = m.shares.List(ctx, serverID(s.User, s.Name)+"/", func(r store.Record[hub.Share]) bool {
+		shares = append(shares, r.Value)
+		return true
+	})
+	v.users, v.groups = hub.Admits(shares, s.UserID)
+	return v, err
 }
 
-// recheckGroups is for a route that was just published with the groups of a moment before. A change of groups in between has not
-// seen the route.
-func (m *Manager) recheckGroups(ctx context.Context, s *hub.Server, published []string) {
-	if groups, err := m.groupsOf(ctx, s); err != nil || !slices.Equal(groups, published) {
+// recheckVisitors is for a route that was just published with the visitors of a moment before. A change in between has not seen
+// the route.
+func (m *Manager) recheckVisitors(ctx context.Context, s *hub.Server, published visitors) {
+	if v, err := m.visitorsOf(ctx, s); err != nil || !reflect.DeepEqual(v, published) {
 		m.Regroup(ctx, s.User)
 	}
 }
 
-// Regroup makes the routes of a user's servers say what groups the user has now. What it cannot do now the reconciler does.
+// Regroup makes the routes of a user's servers say what groups the user has now, and with whom they are shared. What it cannot do now the reconciler does.
 func (m *Manager) Regroup(ctx context.Context, user hub.UserName) {
 	if err := m.regroup(ctx, user); err != nil {
 		m.log.Debug("cannot bring the groups of routes up to date yet", "user", user, "err", err)
@@ -51,8 +65,8 @@ func (m *Manager) regroup(ctx context.Context, user hub.UserName) error {
 			if s.State != hub.Running {
 				return nil, store.ErrUnchanged
 			}
-			groups, err := m.groupsOf(ctx, s)
-			return []store.Op{store.Put(m.routeKey(s), m.route(s, groups))}, err
+			v, err := m.visitorsOf(ctx, s)
+			return []store.Op{store.Put(m.routeKey(s), m.route(s, v))}, err
 		})
 		if err != nil && hub.KindOf(err) != hub.NotFound {
 			return err

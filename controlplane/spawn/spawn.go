@@ -77,6 +77,7 @@ type Manager struct {
 	opts    Options
 	servers store.Table[hub.Server]
 	users   store.Table[hub.User]
+	shares  store.Table[hub.Share]
 	groups  store.Table[hub.Regroup]
 	log     *slog.Logger
 	client  *http.Client
@@ -103,6 +104,7 @@ func New(opts Options) *Manager {
 	return &Manager{
 		opts:    opts.withDefaults(),
 		servers: store.NewTable[hub.Server](opts.Store, store.Servers, "server"),
+		shares:  store.NewTable[hub.Share](opts.Store, store.Shares, "share"),
 		users:   store.NewTable[hub.User](opts.Store, store.Users, "user"),
 		groups:  store.NewTable[hub.Regroup](opts.Store, store.Regroups, "change of groups"),
 		log:     opts.Log,

@@ -42,3 +42,39 @@ func (t Table[T]) getPart(ctx context.Context, ids []string, found map[string]Re
 	}
 	return nil
 }
+
+// ListMany returns the records whose id starts with one of idPrefixes, in the order of these. As GetMany, it reads many at a
+// time and leaves out what cannot be read. No prefix may have very many records.
+func (t Table[T]) ListMany(ctx context.Context, idPrefixes []string) ([]Record[T], error) {
+	var all []Record[T]
+	for part := range slices.Chunk(idPrefixes, manySize) {
+		found, err := t.listPart(ctx, part)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+func (t Table[T]) listPart(ctx context.Context, idPrefixes []string) ([]Record[T], error) {
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	ops := make([]clientv3.Op, len(idPrefixes))
+	for i, prefix := range idPrefixes {
+		ops[i] = clientv3.OpGet(t.Key(prefix), clientv3.WithPrefix())
+	}
+	resp, err := t.s.client.Txn(ctx).Then(ops...).Commit()
+	if err != nil {
+		return nil, wrap(err)
+	}
+	var all []Record[T]
+	for _, one := range resp.Responses {
+		for _, kv := range one.GetResponseRange().Kvs {
+			if r, err := decode[T](string(kv.Key)[len(t.Key("")):], kv.Value, kv.ModRevision); err == nil {
+				all = append(all, r)
+			}
+		}
+	}
+	return all, nil
+}
