@@ -165,6 +165,9 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := accounts.Complete(ctx, c.log); err != nil {
+		return nil, err
+	}
 	if err := accounts.Configure(ctx, c.opts.Rights); err != nil {
 		return nil, err
 	}

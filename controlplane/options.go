@@ -104,7 +104,11 @@ func (o *Options) validate() error {
 	if d := o.OAuthTokenLife; d < 0 || d > 0 && d < time.Minute {
 		return hub.Errorf(hub.Invalid, "OAuth access tokens cannot be good for %s. Use a minute or more, for example 24h; 0 for as long as the session.", d)
 	}
-	if err := access.CheckClientScopes(o.OAuthScopes); err != nil {
+	catalog, err := access.NewCatalog(o.Rights.CustomScopes)
+	if err != nil {
+		return hub.Errorf(hub.Invalid, "custom_scopes: %s.", err)
+	}
+	if err := catalog.CheckClientScopes(o.OAuthScopes); err != nil {
 		return hub.Errorf(hub.Invalid, "oauth_client_allowed_scopes: %s.", err)
 	}
 	if err := token.CheckKeyAge(o.RotateKeysEvery); err != nil {

@@ -155,6 +155,24 @@ func TestAllows(t *testing.T) {
 	}
 }
 
+func TestGrantsOpenWhatTheyName(t *testing.T) {
+	route := &Route{Auth: AuthSecret, Owner: "alice", OwnerID: "u1", Server: "lab", OwnerGroups: []string{"g", "h"}}
+	byHand := &Route{Auth: AuthHeaders, Groups: []string{"g"}, OwnerGroups: []string{"g"}}
+	for grant, want := range map[string]bool{
+		"access:servers!user=alice": true, "access:servers!server=alice/lab": true, "access:servers!group=h": true,
+		"access:servers!user=bob": false, "access:servers!server=alice/": false, "access:servers!group=x": false, "access:servers": false,
+		"access:servers!user=": false, "access:servers!server=/": false, "read:servers!group=g": false, "": false,
+	} {
+		c := &Claims{UserID: "u3", Grants: []string{"x", grant}}
+		if got := Allows(route, c); got != want {
+			t.Errorf("%s: %v", grant, got)
+		}
+		if Allows(byHand, c) {
+			t.Errorf("%s opens a route without an owner", grant)
+		}
+	}
+}
+
 func TestTicketsOpenOnlyTheirOwnServer(t *testing.T) {
 	c := testClaims()
 	alice := &Route{Prefix: "/user/alice/", Auth: AuthTicket, Secret: "0123456789abcdef", Gen: 3, Owner: "alice"}

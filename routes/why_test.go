@@ -16,6 +16,7 @@ func TestWhyAgreesWithAllows(t *testing.T) {
 		{&Claims{UserID: "2", Scopes: all}, "share", true},
 		{&Claims{UserID: "3", Groups: []string{"g"}, Scopes: all}, "group", true},
 		{&Claims{UserID: "4", Scopes: []string{ScopeAccess}}, "admin", true},
+		{&Claims{UserID: "4", Scopes: all, Grants: []string{ScopeAccess + "!user=alice"}}, "role", true},
 		{&Claims{UserID: "1", Scopes: narrow}, "scope", false},
 		{&Claims{UserID: "4", Scopes: all}, "stranger", false},
 	} {

@@ -18,7 +18,8 @@ func loginCommand() *cobra.Command {
 		Long: `Sign in to a hub through the browser: an address is printed, and opened if there is a browser. You sign in there and agree,
 and this machine gets an API token of its own, which may do all that you may. "edgehub token list" shows it, and "edgehub logout" ends it.
 
-With --with-token nothing of that happens: the token that you have is typed, without being shown, or piped in.
+With --with-token nothing of that happens: the token that you have is typed, without being shown, or piped in. So it is with a
+hub that does not know "edgehub login".
 
 The token is kept in $XDG_CONFIG_HOME/edgehub/logins (~/.config), in a file for this hub that only you can read; it goes to no other
 hub. From then on commands use this hub, unless --url says another, and this token, unless --token-file does.`,
@@ -30,6 +31,14 @@ hub. From then on commands use this hub, unless --url says another, and this tok
 	c.Flags().Var(&life, "expires-in", "how long you stay signed in, `TIME` like 12h or 30d")
 	return stranger(c, func(cmd *cobra.Command, api *client, out output) error {
 		if *withToken {
+			return api.loginWithToken(cmd, out)
+		}
+		known, err := api.knowsLogin(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if !known {
+			out.note("%s does not know edgehub login. Get an API token there, at %s/hub/token if it has that page, and paste it.", api.base, api.base)
 			return api.loginWithToken(cmd, out)
 		}
 		return api.login(cmd.Context(), out, !*noBrowser, time.Duration(life))

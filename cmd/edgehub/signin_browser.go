@@ -32,7 +32,7 @@ func (c *client) byBrowser(ctx context.Context, say io.Writer, open bool) (strin
 		return "", fmt.Errorf("cannot listen for the browser's answer: %w. Sign in with a token: --with-token", err)
 	}
 	cfg := oauth2.Config{ClientID: "edgehub-cli", RedirectURL: "http://" + l.Addr().String() + "/callback",
-		Endpoint: oauth2.Endpoint{AuthURL: c.base + "/hub/api/oauth2/authorize", TokenURL: c.base + "/hub/api/oauth2/token", AuthStyle: oauth2.AuthStyleInParams}}
+		Endpoint: oauth2.Endpoint{AuthURL: c.base + authorizePath, TokenURL: c.base + "/hub/api/oauth2/token", AuthStyle: oauth2.AuthStyleInParams}}
 	state, verifier := rand.Text(), oauth2.GenerateVerifier()
 	address := cfg.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier))
 	_, _ = fmt.Fprintf(say, "Open this address in a browser on this machine, sign in, and agree:\n\n  %s\n\n", address)
@@ -48,6 +48,21 @@ func (c *client) byBrowser(ctx context.Context, say io.Writer, open bool) (strin
 		return "", fmt.Errorf("the hub gives no token for the browser's code: %w. Try again", err)
 	}
 	return t.AccessToken, nil
+}
+
+const authorizePath = "/hub/api/oauth2/authorize"
+
+// knowsLogin reports whether the hub is an OAuth provider. Older hubs have nothing there.
+func (c *client) knowsLogin(ctx context.Context) (bool, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+authorizePath, nil)
+	if err != nil {
+		return false, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return false, c.unreachable(err)
+	}
+	return resp.StatusCode != http.StatusNotFound, resp.Body.Close()
 }
 
 // answer is what the browser brings back.

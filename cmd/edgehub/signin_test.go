@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -160,5 +163,30 @@ func TestCtrlCEndsTheWaitForABrowser(t *testing.T) {
 	}
 	if _, err := l.Accept(); err == nil {
 		t.Error("it still listens")
+	}
+}
+
+// TestAHubWithoutLoginTakesAToken is about hubs of before there was a login.
+func TestAHubWithoutLoginTakesAToken(t *testing.T) {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/hub/api/user" || r.Header.Get("Authorization") != "token 0123456789abcdef" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		_, _ = fmt.Fprint(w, `{"kind": "user", "name": "alice", "token_id": "a1"}`)
+	}))
+	defer srv.Close()
+	var out, errs bytes.Buffer
+	root := rootCommand()
+	root.SetArgs([]string{"login", "--url", srv.URL})
+	root.SetIn(strings.NewReader("0123456789abcdef\n"))
+	root.SetOut(&out)
+	root.SetErr(&errs)
+	if err := root.ExecuteContext(t.Context()); err != nil || !strings.Contains(out.String(), "as alice.") || !strings.Contains(errs.String(), srv.URL+"/hub/token") {
+		t.Fatalf("%v, %q, %q", err, out.String(), errs.String())
+	}
+	if s, err := findLogin(srv.URL); err != nil || s.Token != "0123456789abcdef" || s.TokenID != "" {
+		t.Errorf("it keeps %+v, %v", s, err)
 	}
 }

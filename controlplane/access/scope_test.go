@@ -98,3 +98,29 @@ func expandFuzzed(t *testing.T, in string) {
 	}
 	wantStrings(t, "Expand twice of "+in, again.Strings(), set.Strings())
 }
+
+// FuzzCheckRole: what a role may hold can be expanded and demanded, and who holds the demand holds what the role gives to anybody.
+func FuzzCheckRole(f *testing.F) {
+	for _, seed := range []string{"self", "inherit", "users", "servers!user", "access:servers!group=g", "shares!server=alice/", "all", "self!user", "(no_scope)"} {
+		f.Add(seed)
+	}
+	catalog := access.Builtin()
+	f.Fuzz(func(t *testing.T, in string) {
+		if catalog.CheckRole([]string{in}) != nil || in == access.Inherit {
+			return
+		}
+		owner := access.Owner{User: "alice", Service: "jobs", Server: "alice/"}
+		given, err := catalog.Expand(owner, in)
+		if err != nil {
+			t.Fatalf("CheckRole accepts %q, Expand does not: %v", in, err)
+		}
+		demand, err := catalog.Demand([]string{in})
+		if err != nil {
+			t.Fatalf("CheckRole accepts %q, Demand does not: %v", in, err)
+		}
+		if excess := access.Excess(given, demand, nil); len(excess) > 0 {
+			t.Fatalf("%q gives %q, which who may hand it out need not hold", in, excess)
+		}
+		wantStrings(t, "ExpandKnown of "+in, catalog.ExpandKnown(owner, in, "no-such-scope").Strings(), given.Strings())
+	})
+}

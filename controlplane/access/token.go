@@ -69,12 +69,12 @@ func (o Owner) membership(groupsOf func(string) []string) func(string) []string 
 }
 
 // CheckClientScopes refuses scopes that no OAuth client can be allowed to ask for, with an [*Error].
-func CheckClientScopes(scopes []string) error {
+func (c *Catalog) CheckClientScopes(scopes []string) error {
 	for _, scope := range scopes {
 		if scope == Inherit {
 			continue
 		}
-		if _, err := Expand(Owner{}, scope); err != nil {
+		if _, err := c.Expand(Owner{}, scope); err != nil {
 			return err
 		}
 	}

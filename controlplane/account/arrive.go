@@ -66,12 +66,12 @@ func (n *Arrival) changes(u hub.User) Change {
 // Unbind forgets the identity of a user, so that the next one who signs in by this name becomes the user, and signs the
 // user out.
 func (a *Accounts) Unbind(ctx context.Context, name hub.UserName) error {
-	r, err := a.users.Update(ctx, store.ID(string(name)), func(u *hub.User) ([]store.Op, error) {
+	u, err := a.update(ctx, name, func(_ *store.Txn, u *hub.User) error {
 		u.Identity = nil
-		return nil, nil
+		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return a.tokens.EndSessions(ctx, r.Value.ID)
+	return a.tokens.EndSessions(ctx, u.ID)
 }

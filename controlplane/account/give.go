@@ -23,7 +23,10 @@ func (a *Accounts) MayGive(ctx context.Context, c *Caller, u hub.User, change Ch
 	if err != nil {
 		return err
 	}
-	if _, err := a.changeRights(&u, b, change); err != nil {
+	if change.Groups != nil {
+		u.Groups = *change.Groups
+	}
+	if _, _, err := a.hand(&u, b, change); err != nil {
 		return err
 	}
 	after, err := a.UserScopes(ctx, u)

@@ -20,13 +20,13 @@ func TestMain(m *testing.M) { storetest.Main(m) }
 // fixture is the accounts of an empty hub.
 type fixture struct {
 	*account.Accounts
-	t      *testing.T
+	t      testing.TB
 	store  *store.Store
 	client *clientv3.Client
 	tokens *token.Service
 }
 
-func newFixture(t *testing.T) fixture {
+func newFixture(t testing.TB) fixture {
 	t.Helper()
 	s, client := storetest.Open(t)
 	signing, err := token.OpenSigning(t.Context(), s)

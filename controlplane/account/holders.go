@@ -39,24 +39,21 @@ func (a *Accounts) changeHeld(ctx context.Context, role string, name hub.UserNam
 	if err != nil {
 		return err
 	}
-	_, err = a.users.Update(ctx, store.ID(string(name)), func(u *hub.User) ([]store.Op, error) {
+	_, err = a.update(ctx, name, func(tx *store.Txn, u *hub.User) error {
 		held := maps.Clone(u.Roles)
 		if held == nil {
 			held = map[string]string{}
 		}
 		if !change(r, held) {
-			return nil, store.ErrUnchanged
+			return store.ErrUnchanged
 		}
 		ops, visits, err := a.setHeld(u, b, held)
+		tx.Do(ops...)
 		if err != nil || !visits {
-			return ops, err
+			return err
 		}
-		revoke, err := a.revokeUser(u)
-		return append(ops, revoke...), err
+		return a.rightsChanged(tx, u)
 	})
-	if hub.KindOf(err) == hub.NotFound {
-		err = hub.Errorf(hub.NotFound, "No such user: %s", name)
-	}
 	return err
 }
 
@@ -128,6 +125,15 @@ func (a *Accounts) dropHolder(u hub.User) []store.Op {
 	var ops []store.Op
 	for name := range u.Roles {
 		ops = append(ops, store.Delete(a.holderKey(name, u)))
+	}
+	return ops
+}
+
+// renameHolder are the writes that go with a new name of u.
+func (a *Accounts) renameHolder(u *hub.User) []store.Op {
+	var ops []store.Op
+	for name, id := range u.Roles {
+		ops = append(ops, store.Put(a.holderKey(name, *u), hub.RoleHolder{Schema: hub.Schema, Role: id, User: u.Name}))
 	}
 	return ops
 }

@@ -114,5 +114,10 @@ func (a *Accounts) Excess(ctx context.Context, wanted, held access.Set) []string
 	return access.Excess(wanted, held, a.groupsOf(ctx))
 }
 
+// Common is what both sets hold, with the membership of now.
+func (a *Accounts) Common(ctx context.Context, x, y access.Set) access.Set {
+	return access.Intersect(x, y, a.groupsOf(ctx))
+}
+
 // Catalog knows the scopes of this hub.
 func (a *Accounts) Catalog() *access.Catalog { return a.catalog }

@@ -38,7 +38,7 @@ func TestServicesOfTheFile(t *testing.T) {
 		all.Wait()
 	}
 	sync1(file)
-	if got := f.names(); got != "app bootstrap byhand jobs" {
+	if got := f.serviceNames(); got != "app bootstrap byhand jobs" {
 		t.Errorf("services: %s", got)
 	}
 	stored, err := f.Service(t.Context(), "app")
@@ -66,7 +66,7 @@ func TestServicesOfTheFile(t *testing.T) {
 
 	file[0].Token, file[0].Protect, file[0].Users = "", false, nil
 	sync1(file[:1])
-	if got := f.names(); got != "app bootstrap byhand" {
+	if got := f.serviceNames(); got != "app bootstrap byhand" {
 		t.Errorf("services after jobs has gone from the file: %s", got)
 	}
 	if _, err := f.ByToken(t.Context(), "0123456789abcdef-app"); hub.KindOf(err) != hub.Unauthenticated {
@@ -76,7 +76,7 @@ func TestServicesOfTheFile(t *testing.T) {
 		t.Errorf("route: %+v", route)
 	}
 	sync1(nil)
-	if got := f.names(); got != "bootstrap byhand" || f.edgeRoute("/services/app/") != nil {
+	if got := f.serviceNames(); got != "bootstrap byhand" || f.edgeRoute("/services/app/") != nil {
 		t.Errorf("services of an empty file: %s", got)
 	}
 	if f.byToken("0123456789abcdef-byhand").Service != "byhand" || f.byToken("bootstrap secret").Service != "bootstrap" {
@@ -115,7 +115,7 @@ func TestAChangeOfScopesEndsEdgeTokens(t *testing.T) {
 	}
 }
 
-func (f fixture) names() string {
+func (f fixture) serviceNames() string {
 	f.t.Helper()
 	all, err := f.Services(f.t.Context())
 	f.must("Services", err)

@@ -179,13 +179,10 @@ func (a *Accounts) SharedWith(ctx context.Context, w With, groups ...string) ([]
 	for _, g := range groups {
 		prefixes = append(prefixes, With{Group: g}.key()+"/")
 	}
-	records, err := a.sharedWith.ListMany(ctx, prefixes)
+	var all []hub.Share
+	err := a.sharedWith.EachBelow(ctx, prefixes, func(r store.Record[hub.Share]) { all = append(all, r.Value) })
 	if err != nil {
 		return nil, err
-	}
-	all := make([]hub.Share, 0, len(records))
-	for _, r := range records {
-		all = append(all, r.Value)
 	}
 	return a.living(ctx, all)
 }
@@ -234,6 +231,20 @@ func (a *Accounts) dropShares(ctx context.Context, u hub.User) error {
 		}
 	}
 	return a.DeleteShareCodes(ctx, u, nil, func(*hub.ShareCode) bool { return true })
+}
+
+// dropGroupShares removes what is shared with a group that is to be deleted: a later one of its name is another group.
+func (a *Accounts) dropGroupShares(ctx context.Context, group string) error {
+	shares, err := a.SharedWith(ctx, With{Group: group})
+	if err != nil {
+		return err
+	}
+	for _, sh := range shares {
+		if _, err := a.Unshare(ctx, serverOf(&sh), withOf(&sh), nil); err != nil && hub.KindOf(err) != hub.NotFound {
+			return err
+		}
+	}
+	return nil
 }
 
 func serverOf(sh *hub.Share) SharedServer {

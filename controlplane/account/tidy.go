@@ -18,8 +18,9 @@ const tidyEvery = 10 * time.Second
 // tidyBatch is how many holders are tidied up before others get a turn.
 const tidyBatch = 100
 
-// Tend tidies up after deleted roles until ctx ends.
+// Tend checks the index of users once, and tidies up after deleted roles until ctx ends.
 func (a *Accounts) Tend(ctx context.Context, log *slog.Logger) {
+	a.checkIndex(ctx, log)
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
 	for {
@@ -83,12 +84,12 @@ func (a *Accounts) tidyRole(ctx context.Context, name string, n int) error {
 
 // dropRole takes a deleted role out of the record of a user, and then removes the holder. The user may be gone.
 func (a *Accounts) dropRole(ctx context.Context, name string, h store.Record[hub.RoleHolder]) error {
-	_, err := a.users.Update(ctx, store.ID(string(h.Value.User)), func(u *hub.User) ([]store.Op, error) {
+	_, err := a.update(ctx, h.Value.User, func(_ *store.Txn, u *hub.User) error {
 		if u.Roles[name] != h.Value.Role {
-			return nil, store.ErrUnchanged
+			return store.ErrUnchanged
 		}
 		delete(u.Roles, name)
-		return nil, nil
+		return nil
 	})
 	if err != nil && hub.KindOf(err) != hub.NotFound {
 		return err

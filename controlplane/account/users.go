@@ -6,12 +6,13 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -26,7 +27,12 @@ import (
 
 // Accounts is the service. It is safe for concurrent use.
 type Accounts struct {
+	store    *store.Store
 	users    store.Table[hub.User]
+	index    index
+	rulers   rulers
+	groups   store.Table[hub.Group]
+	servers  store.Table[hub.Server]
 	services store.Table[hub.Service]
 	byHand   store.Table[hub.Route]
 	shares   store.Table[hub.Share]
@@ -34,7 +40,6 @@ type Accounts struct {
 	sharedWith store.Table[hub.Share]
 	codes      store.Table[hub.ShareCode]
 	codesOf    store.Table[serverCode]
-	store      *store.Store
 	roles      store.Table[hub.Role]
 	holders    store.Table[hub.RoleHolder]
 	changes    store.Table[hub.RoleChanges]
@@ -54,14 +59,18 @@ func New(s *store.Store, tokens *token.Service) (*Accounts, error) {
 		return nil, err
 	}
 	return &Accounts{
+		store:      s,
 		users:      store.NewTable[hub.User](s, store.Users, "user"),
+		index:      newIndex(s),
+		rulers:     rulers{kept: map[string]keptRuler{}},
+		groups:     store.NewTable[hub.Group](s, store.Groups, "group"),
+		servers:    store.NewTable[hub.Server](s, store.Servers, "server"),
 		services:   store.NewTable[hub.Service](s, store.Services, "service"),
 		shares:     store.NewTable[hub.Share](s, store.Shares, "share"),
 		sharedWith: store.NewTable[hub.Share](s, store.SharedWith, "share"),
 		codes:      store.NewTable[hub.ShareCode](s, store.ShareCodes, "share code"),
 		codesOf:    store.NewTable[serverCode](s, store.ServerCodes, "share code"),
 		byHand:     store.NewTable[hub.Route](s, store.HandRoutes, "route"),
-		store:      s,
 		roles:      store.NewTable[hub.Role](s, store.Roles, "role"),
 		holders:    store.NewTable[hub.RoleHolder](s, store.RoleHolders, "role"),
 		changes:    store.NewTable[hub.RoleChanges](s, store.RoleChanges, "role"),
@@ -89,10 +98,6 @@ const MinPassword = 8
 // Create stores a new user. It returns a Conflict error if the name is taken, and Invalid for a short password.
 func (a *Accounts) Create(ctx context.Context, n NewUser) (hub.User, error) {
 	u := hub.User{Schema: hub.Schema, ID: newUserID(), Name: n.Name, Admin: n.Admin, Created: time.Now().UTC(), Identity: n.Identity}
-	if err := checkGroups(&n.Groups); err != nil {
-		return u, err
-	}
-	u.Groups = n.Groups
 	if n.Password != "" {
 		h, err := a.hash(ctx, n.Password)
 		if err != nil {
@@ -100,11 +105,132 @@ func (a *Accounts) Create(ctx context.Context, n NewUser) (hub.User, error) {
 		}
 		u.Password = h
 	}
-	err := a.users.Create(ctx, store.ID(string(u.Name)), u)
-	if hub.KindOf(err) == hub.Conflict {
-		err = hub.Errorf(hub.Conflict, "User %s already exists", u.Name)
+	made, more := u, false
+	err := a.store.Transact(ctx, func(tx *store.Txn) error {
+		made = u
+		if _, taken, err := a.users.Read(tx, store.ID(string(u.Name))); taken || err != nil {
+			return cmp.Or(err, hub.Errorf(hub.Conflict, "User %s already exists", u.Name))
+		}
+		var err error
+		if more, err = a.approach(tx, &made, n.Groups); err != nil {
+			return err
+		}
+		return a.put(tx, nil, &made)
+	})
+	if more && err == nil {
+		return a.Update(ctx, u.Name, Change{Groups: &n.Groups})
 	}
+	return made, err
+}
+
+// usersAtOnce is how many users one transaction creates: each takes two of its operations, and what they share some more.
+const usersAtOnce = 60
+
+// CreateMany stores those of many users who do not exist, without passwords, and returns them. Their names are different. It
+// makes a part at a time: with an error it returns those that it has made, and can be called again for the others.
+func (a *Accounts) CreateMany(ctx context.Context, names []hub.UserName, admin bool) ([]hub.User, error) {
+	var all []hub.User
+	for part := range slices.Chunk(names, usersAtOnce) {
+		made, err := a.createPart(ctx, part, admin)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, made...)
+	}
+	return all, nil
+}
+
+func (a *Accounts) createPart(ctx context.Context, names []hub.UserName, admin bool) ([]hub.User, error) {
+	var made []hub.User
+	now := time.Now().UTC()
+	err := a.store.Transact(ctx, func(tx *store.Txn) error {
+		made = nil
+		keys := make([]string, len(names))
+		for i, name := range names {
+			keys[i] = a.users.Key(store.ID(string(name)))
+		}
+		if err := tx.Fetch(keys...); err != nil {
+			return err
+		}
+		for _, name := range names {
+			if _, exists, err := a.users.Read(tx, store.ID(string(name))); exists || err != nil {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			u := hub.User{Schema: hub.Schema, ID: newUserID(), Name: name, Admin: admin, Created: now}
+			if err := a.put(tx, nil, &u); err != nil {
+				return err
+			}
+			made = append(made, u)
+		}
+		return nil
+	})
+	return made, err
+}
+
+// put writes a user's record and what follows from it. A nil before is a new user, a nil after one that goes.
+func (a *Accounts) put(tx *store.Txn, before, after *hub.User) error {
+	if before != nil && before.Number == 0 && after != nil {
+		for _, group := range after.Groups { // of a release in which groups were only names
+			if err := a.joinable(tx, group); err != nil {
+				return err
+			}
+		}
+	}
+	if err := a.index.change(tx, before, after); err != nil {
+		return err
+	}
+	if after == nil {
+		return a.users.Remove(tx, store.ID(string(before.Name)))
+	}
+	if before != nil && !slices.Equal(before.Groups, after.Groups) {
+		tx.Do(a.regroup(after.Name))
+	}
+	if before != nil && before.Name != after.Name {
+		tx.Do(a.renameHolder(after)...)
+		if err := a.users.Move(tx, store.ID(string(before.Name)), store.ID(string(after.Name))); err != nil {
+			return err
+		}
+	}
+	return a.users.Write(tx, store.ID(string(after.Name)), *after)
+}
+
+// regroup is the write that has the routes of the user's servers follow a change of groups.
+func (a *Accounts) regroup(name hub.UserName) store.Op {
+	return store.Put(a.regroups.Key(store.ID(string(name))), hub.Regroup{Schema: hub.Schema, User: name})
+}
+
+// update changes a user's record and what follows from it in one transaction. change may run several times.
+func (a *Accounts) update(ctx context.Context, name hub.UserName, change func(*store.Txn, *hub.User) error) (hub.User, error) {
+	var u hub.User
+	err := a.store.Transact(ctx, func(tx *store.Txn) error {
+		var err error
+		u, err = a.edit(tx, name, change)
+		return err
+	})
 	return u, err
+}
+
+// edit is update within a transaction.
+func (a *Accounts) edit(tx *store.Txn, name hub.UserName, change func(*store.Txn, *hub.User) error) (hub.User, error) {
+	id := store.ID(string(name))
+	before, found, err := a.users.Read(tx, id)
+	if err == nil && !found {
+		err = hub.Errorf(hub.NotFound, "No such user: %s", name)
+	}
+	if err != nil {
+		return before, err
+	}
+	after, _, err := a.users.Read(tx, id) // again, because change may write into what a copy would share
+	if err == nil {
+		err = change(tx, &after)
+	}
+	if err == nil {
+		err = a.put(tx, &before, &after)
+	}
+	return after, err
 }
 
 // Get returns a user, or a NotFound error.
@@ -116,18 +242,9 @@ func (a *Accounts) Get(ctx context.Context, name hub.UserName) (hub.User, error)
 	return r.Value, err
 }
 
-// All returns every user in the order of names.
-func (a *Accounts) All(ctx context.Context) ([]hub.User, error) {
-	var all []hub.User
-	err := a.users.List(ctx, "", func(r store.Record[hub.User]) bool {
-		all = append(all, r.Value)
-		return true
-	})
-	return all, err
-}
-
 // Change says what to change of a user; nil leaves it.
 type Change struct {
+	Name     *hub.UserName
 	Admin    *bool
 	Groups   *[]string
 	Roles    *[]string // those that the user has without a group's help
@@ -136,19 +253,13 @@ type Change struct {
 	Identity *hub.Identity
 }
 
-// maxGroups bounds the names of a user's groups, as JSON, in bytes: edge tokens carry them and have a longest length.
-const maxGroups = 2000
-
 // maxAhead is how many seconds TokensAfter may be ahead of the clock, when rights change more than once a second. Edges
 // refuse tokens that were issued more than routes.Leeway in the future.
 const maxAhead = routes.Leeway - 10
 
 // Update changes a user. A change of rights ends the edge tokens issued before it, so that edges see it within their
-// revocation time; a change of the password ends all sessions. Too many changes of rights in a row are Exhausted.
+// revocation time; a change of the password or of the name ends all sessions. Too many changes of rights in a row are Exhausted.
 func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub.User, error) {
-	if err := checkGroups(c.Groups); err != nil {
-		return hub.User{}, err
-	}
 	var password string
 	if c.Password != nil {
 		h, err := a.hash(ctx, *c.Password)
@@ -161,98 +272,109 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 	if err != nil {
 		return hub.User{}, err
 	}
-	r, err := a.users.Update(ctx, store.ID(string(name)), func(u *hub.User) ([]store.Op, error) {
+	var more bool
+	change := func(tx *store.Txn, u *hub.User) error {
 		if password != "" {
 			u.Password = password
 		}
 		if c.Identity != nil {
 			if err := u.Bind(*c.Identity); err != nil {
-				return nil, err
+				return err
 			}
 		}
-		return a.changeRights(u, b, c)
-	})
-	if err == nil && password != "" {
-		err = a.tokens.EndSessions(ctx, r.Value.ID)
+		if c.Groups != nil {
+			var err error
+			if more, err = a.approach(tx, u, *c.Groups); err != nil {
+				return err
+			}
+		}
+		ops, visits, err := a.hand(u, b, c)
+		if err != nil {
+			return err
+		}
+		tx.Do(ops...)
+		if c.Name != nil && !more {
+			if err := a.rename(ctx, tx, u, *c.Name); err != nil {
+				return err
+			}
+		}
+		if !visits && c.Groups == nil && u.Name == name {
+			return nil
+		}
+		return a.rightsChanged(tx, u)
 	}
-	return r.Value, err
+	u, err := a.update(ctx, name, change)
+	for more && err == nil {
+		u, err = a.update(ctx, name, change)
+	}
+	if err == nil && (password != "" || u.Name != name) {
+		err = a.tokens.EndSessions(ctx, u.ID)
+	}
+	return u, err
 }
 
-// changeRights changes what u may do, and returns the writes that go with that of u.
-func (a *Accounts) changeRights(u *hub.User, b *book, c Change) ([]store.Op, error) {
-	var ops []store.Op
-	visits := c.Admin != nil || c.Groups != nil
+// hand changes the roles and the admin flag of u. It returns the writes that go with that, and whether it changes where u may go.
+func (a *Accounts) hand(u *hub.User, b *book, c Change) (ops []store.Op, visits bool, err error) {
 	if c.Roles != nil {
 		held, err := b.heldAs(u, *c.Roles)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		more, changes, err := a.setHeld(u, b, held)
-		if err != nil {
-			return nil, err
+		if ops, visits, err = a.setHeld(u, b, held); err != nil {
+			return nil, false, err
 		}
-		ops, visits = more, visits || changes
 	}
 	if c.Admin != nil {
 		u.Admin = *c.Admin
 	}
-	if c.Groups != nil {
-		u.Groups = *c.Groups
-		ops = append(ops, a.regroup(u.Name))
-	}
-	if !visits {
-		return ops, nil
-	}
-	revoke, err := a.revokeUser(u)
-	return append(ops, revoke...), err
+	return ops, visits || c.Admin != nil, nil
 }
 
-// regroup is the write that has the routes of the user's servers follow a change of groups.
-func (a *Accounts) regroup(name hub.UserName) store.Op {
-	return store.Put(a.regroups.Key(store.ID(string(name))), hub.Regroup{Schema: hub.Schema, User: name})
-}
-
-// revokeUser ends the edge tokens of a user whose rights change: the write that goes with that of u.
-func (a *Accounts) revokeUser(u *hub.User) ([]store.Op, error) {
+// rightsChanged ends the edge tokens that the user had until now, in the transaction of the change.
+func (a *Accounts) rightsChanged(tx *store.Txn, u *hub.User) error {
 	now := time.Now().Unix()
 	u.TokensAfter = max(now, u.TokensAfter+1)
 	if u.TokensAfter > now+maxAhead {
-		return nil, hub.Errorf(hub.Exhausted, "The rights of %s change too often. Try again shortly.", u.Name)
+		return hub.Errorf(hub.Exhausted, "The rights of %s change too often. Try again shortly.", u.Name)
 	}
-	return []store.Op{a.tokens.RevokeUser(u.ID, u.TokensAfter)}, nil
-}
-
-func checkGroups(groups *[]string) error {
-	if groups == nil {
-		return nil
-	}
-	if data, err := json.Marshal(*groups); err != nil || len(data) > maxGroups {
-		return hub.Errorf(hub.Invalid, "These are too many groups for one user.")
-	}
+	tx.Do(a.tokens.RevokeUser(u.ID, u.TokensAfter))
 	return nil
 }
 
-// Delete removes a user with all tokens and sessions. The user's servers must be stopped. It is NotFound if the user is gone,
-// also when somebody else has the name by now.
+// Delete removes a user with all tokens and sessions, and from all groups. The user's servers must be stopped. It is NotFound
+// if the user is gone, also when somebody else has the name by now.
 func (a *Accounts) Delete(ctx context.Context, u hub.User) error {
 	if err := errors.Join(a.tokens.DeleteAll(ctx, u.ID), a.dropShares(ctx, u)); err != nil {
 		return err
 	}
-	id := store.ID(string(u.Name))
-	for {
-		r, err := a.users.Get(ctx, id)
+	return a.store.Transact(ctx, func(tx *store.Txn) error {
+		now, found, err := a.users.Read(tx, store.ID(string(u.Name)))
 		if err != nil {
 			return err
 		}
-		if r.Value.ID != u.ID {
+		if !found || now.ID != u.ID {
 			return hub.Errorf(hub.NotFound, "No such user: %s", u.Name)
 		}
-		// Revoked once more, because a change of rights meanwhile replaces a revocation for good by one until then.
-		err = a.users.Delete(ctx, id, r.Revision, append(a.dropHolder(r.Value), a.tokens.RevokeUser(u.ID, 0))...)
-		if hub.KindOf(err) != hub.Conflict {
+		if len(now.Servers) > 0 {
+			return hub.Errorf(hub.Invalid, "%s's server is in the process of stopping, please wait.", u.Name)
+		}
+		tx.Do(a.dropHolder(now)...)
+		if err := a.forgetServers(ctx, tx, u.Name); err != nil {
 			return err
 		}
+		// Revoked once more, because a change of rights meanwhile replaces a revocation for good by one until then.
+		tx.Do(a.tokens.RevokeUser(u.ID, 0))
+		return a.put(tx, &now, nil)
+	})
+}
+
+// forgetServers removes what a user who goes has prepared and never started, or it would be the next user's of the name.
+func (a *Accounts) forgetServers(ctx context.Context, tx *store.Txn, name hub.UserName) error {
+	ids, err := a.servers.IDs(ctx, below(name))
+	for i := 0; i < len(ids) && err == nil; i++ {
+		err = a.servers.Remove(tx, ids[i])
 	}
+	return err
 }
 
 // Active notes that a user was active now, at most once a minute.
@@ -267,12 +389,12 @@ func (a *Accounts) ActiveAt(ctx context.Context, name hub.UserName, at time.Time
 }
 
 func (a *Accounts) active(ctx context.Context, name hub.UserName, at time.Time, moves func(last time.Time) bool) error {
-	_, err := a.users.Update(ctx, store.ID(string(name)), func(u *hub.User) ([]store.Op, error) {
+	_, err := a.update(ctx, name, func(_ *store.Txn, u *hub.User) error {
 		if !moves(u.LastActivity) {
-			return nil, store.ErrUnchanged
+			return store.ErrUnchanged
 		}
 		u.LastActivity = at.UTC()
-		return nil, nil
+		return nil
 	})
 	return err
 }

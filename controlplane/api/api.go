@@ -87,6 +87,8 @@ func (a *API) table() []route {
 		{"GET /hub/api/docs", only(public), a.docs},
 		{"GET /hub/api/info", only("read:hub"), a.info},
 		{"GET /hub/api/user", only(public), a.whoami},
+		{"GET /hub/api/authorizations/token/{secret}", only(public), a.tokenOwner},
+		{"POST /hub/api/authorizations/token", only(public), a.noTokenForPassword},
 
 		{"GET /hub/api/users", only("list:users"), a.listUsers},
 		{"POST /hub/api/users", only("admin:users"), a.createUsers},
@@ -96,6 +98,15 @@ func (a *API) table() []route {
 		{"DELETE /hub/api/users/{user}", only("delete:users"), a.deleteUser},
 		{"DELETE /hub/api/users/{user}/identity", only("admin:users"), a.unbindUser},
 		{"POST /hub/api/users/{user}/activity", only("users:activity"), a.postActivity},
+
+		{"GET /hub/api/groups", only("list:groups"), a.listGroups},
+		{"POST /hub/api/groups", only("admin:groups"), a.createGroups},
+		{"GET /hub/api/groups/{group}", only("read:groups", "read:groups:name", "read:roles:groups"), a.getGroup},
+		{"POST /hub/api/groups/{group}", only("admin:groups"), a.createGroup},
+		{"DELETE /hub/api/groups/{group}", only("delete:groups"), a.deleteGroup},
+		{"POST /hub/api/groups/{group}/users", only("groups"), a.addMembers},
+		{"DELETE /hub/api/groups/{group}/users", only("groups"), a.removeMembers},
+		{"PUT /hub/api/groups/{group}/properties", only("groups"), a.putProperties},
 
 		{"GET /hub/api/users/{user}/tokens", only("read:tokens"), a.listTokens},
 		{"POST /hub/api/users/{user}/tokens", only(public), a.createToken},
@@ -235,15 +246,15 @@ func needsXSRF(r *http.Request) bool {
 	return !reads || mode != "" && mode != "navigate"
 }
 
-// lists reports whether a route without a user in its path applies filters by itself. All others need their scope on
-// everything: a route that cannot apply a filter refuses it (threat T77).
+// lists reports whether a route without a user, group or service in its path applies filters by itself. All others need their
+// scope on everything: a route that cannot apply a filter refuses it (threat T77).
 func lists(pattern string) bool {
-	return pattern == "GET /hub/api/users" || pattern == "GET /hub/api/services"
+	return pattern == "GET /hub/api/users" || pattern == "GET /hub/api/groups" || pattern == "GET /hub/api/services"
 }
 
 // authorise checks the scopes of a route against the user and server that its path names.
 func (a *API) authorise(r *http.Request, c *account.Caller, scopes []string) error {
-	filtered := r.PathValue("user") != "" || r.PathValue("service") != "" || r.PathValue("group") != "" || lists(r.Pattern)
+	filtered := r.PathValue("user") != "" || r.PathValue("group") != "" || r.PathValue("service") != "" || lists(r.Pattern)
 	held := false
 	for _, s := range scopes {
 		held = held || c.Scopes.Has(s) || filtered && c.Scopes.HasAny(s)
@@ -256,7 +267,7 @@ func (a *API) authorise(r *http.Request, c *account.Caller, scopes []string) err
 		return err
 	}
 	for _, s := range scopes {
-		if res.User == "" && res.Service == "" && res.Group == "" || c.Scopes.Allows(s, res) {
+		if res.User == "" && res.Group == "" && res.Service == "" || c.Scopes.Allows(s, res) {
 			return nil
 		}
 	}
@@ -267,7 +278,7 @@ func (a *API) authorise(r *http.Request, c *account.Caller, scopes []string) err
 func (a *API) resource(r *http.Request) (access.Resource, error) {
 	name := r.PathValue("user")
 	if name == "" {
-		return access.Resource{Service: r.PathValue("service"), Group: r.PathValue("group")}, nil
+		return access.Resource{Group: r.PathValue("group"), Service: r.PathValue("service")}, nil
 	}
 	res := access.Resource{User: name}
 	if aboutServer(r.Pattern) {

@@ -173,8 +173,8 @@ func (a *API) roleUsers(w http.ResponseWriter, r *http.Request, _ *account.Calle
 	return web.JSON(w, http.StatusOK, map[string]any{"items": users, "_pagination": pageInfo(r, offset, limit, total)})
 }
 
-// maxMembers is how many members one request may add or remove.
-const maxMembers = 1000
+// maxHolders is how many members one request may add or remove.
+const maxHolders = 1000
 
 // members are the names in a request's body, under their kind: {"users": ["alice"]}.
 func members(w http.ResponseWriter, r *http.Request, kind string) ([]string, error) {
@@ -186,8 +186,8 @@ func members(w http.ResponseWriter, r *http.Request, kind string) ([]string, err
 	if len(names) == 0 || len(body) > 1 {
 		return nil, hub.Errorf(hub.Invalid, "Must specify %s to add or remove, and nothing else", kind)
 	}
-	if len(names) > maxMembers {
-		return nil, hub.Errorf(hub.Invalid, "At most %d %s can be added or removed at once", maxMembers, kind)
+	if len(names) > maxHolders {
+		return nil, hub.Errorf(hub.Invalid, "At most %d %s can be added or removed at once", maxHolders, kind)
 	}
 	return sorted(names), nil
 }

@@ -73,6 +73,9 @@ func (a *API) createShare(w http.ResponseWriter, r *http.Request, c *account.Cal
 		return err
 	}
 	with, scopes, err := a.readShare(w, r, c, s)
+	if hub.KindOf(err) == hub.NotFound {
+		err = hub.Errorf(hub.Invalid, "%s", hub.MessageOf(err)) // not a 404, which would be about the server
+	}
 	if err != nil {
 		return err
 	}
@@ -97,6 +100,9 @@ func (a *API) patchShare(w http.ResponseWriter, r *http.Request, c *account.Call
 		return err
 	}
 	with, scopes, err := a.readShare(w, r, c, s)
+	if hub.KindOf(err) == hub.NotFound {
+		return web.JSON(w, http.StatusOK, map[string]any{}) // nothing is shared with who is gone
+	}
 	if err != nil {
 		return err
 	}
@@ -150,7 +156,7 @@ func (a *API) readShare(w http.ResponseWriter, r *http.Request, c *account.Calle
 		return account.With{}, nil, hub.Errorf(hub.Invalid, "Name exactly one of user and group to share with.")
 	}
 	if body.Group != nil {
-		return a.withGroup(c, *body.Group, body.Scopes)
+		return a.withGroup(r, c, *body.Group, body.Scopes)
 	}
 	name, err := hub.ParseUserName(*body.User)
 	if err != nil {
@@ -165,21 +171,22 @@ func (a *API) readShare(w http.ResponseWriter, r *http.Request, c *account.Calle
 	}
 	switch {
 	case err != nil:
-		return account.With{}, nil, hub.Errorf(hub.Invalid, "No such user: %s", name)
+		return account.With{}, nil, err
 	case u.ID == s.Owner.ID:
 		return account.With{}, nil, hub.Errorf(hub.Invalid, "The server is %s's own.", name)
 	}
 	return account.With{User: &u}, body.Scopes, nil
 }
 
-func (a *API) withGroup(c *account.Caller, group string, scopes []string) (account.With, []string, error) {
+func (a *API) withGroup(r *http.Request, c *account.Caller, group string, scopes []string) (account.With, []string, error) {
 	if group == "" || len(group) > maxGroupLen {
 		return account.With{}, nil, hub.Errorf(hub.Invalid, "The name of a group must have 1 to %d bytes.", maxGroupLen)
 	}
 	if !c.Scopes.Allows("read:groups:name", access.Resource{Group: group}) {
 		return account.With{}, nil, hub.Errorf(hub.Forbidden, "To share with group %s you need read:groups:name on it.", hub.Clip(group))
 	}
-	return account.With{Group: group}, scopes, nil
+	_, err := a.Accounts.Group(r.Context(), group)
+	return account.With{Group: group}, scopes, err
 }
 
 // mayShare refuses scopes that the caller does not hold on the server.

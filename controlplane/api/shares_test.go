@@ -134,6 +134,21 @@ func TestSharesOfThoseWhoAreGone(t *testing.T) {
 	}
 }
 
+// TestSharesOfAGroupThatIsGone do not come back with a group of the same name.
+func TestSharesOfAGroupThatIsGone(t *testing.T) {
+	t.Parallel()
+	h := sharing(t)
+	alice, root := h.user("alice", false), as(h.token(h.user("root", true)))
+	h.user("bob", false, "team")
+	h.do("POST", "/hub/api/shares/alice/", `{"group":"team"}`, as(h.token(alice))).want(http.StatusOK)
+	h.do("DELETE", "/hub/api/groups/team", "", root).want(http.StatusNoContent)
+	h.do("POST", "/hub/api/groups/team", `{"users":["bob"]}`, root).want(http.StatusCreated)
+	shares, err := h.accounts.Shares(t.Context(), alice, nil)
+	if err != nil || len(shares) > 0 {
+		t.Errorf("shares: %+v, %v", shares, err)
+	}
+}
+
 func TestBadShares(t *testing.T) {
 	t.Parallel()
 	h := sharing(t)
@@ -145,6 +160,7 @@ func TestBadShares(t *testing.T) {
 		`{"user":"nobody"}`:                "No such user: nobody",
 		`{"user":"alice"}`:                 "The server is alice's own.",
 		`{"user":7}`:                       "user",
+		`{"group":"none"}`:                 "No such group: none",
 		`{"group":""}`:                     "name of a group",
 		`{"user":"bob","x":1}`:             "Unknown key 'x'",
 		`{"user":"bob","scopes":["nope"]}`: "cannot be shared",

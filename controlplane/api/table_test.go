@@ -32,6 +32,10 @@ func serverJSON(name, url, progress string, running bool, options, state string)
 		"full_url":null,"full_progress_url":null,"state":%[8]s}`, name, started, running, !running, url, options, progress, state)
 }
 
+func groupJSON(name, users, properties string) string {
+	return fmt.Sprintf(`{"kind":"group","name":%q,"users":%s,"properties":%s,"roles":[]}`, name, users, properties)
+}
+
 func tokenJSON(user, scopes, note, expires, used string) string {
 	return fmt.Sprintf(`{"id":"<token id>","kind":"api_token","roles":[],"scopes":%s,"created":"<time>","last_activity":%s,
 		"expires_at":%s,"note":%q,"session_id":null,"oauth_client":"JupyterHub","user":%q}`, scopes, used, expires, note, user)
@@ -87,6 +91,37 @@ func TestEveryEndpoint(t *testing.T) {
 		{"alice", "GET /hub/api/info", "", 403, "", "Action is not authorized with current scopes; requires any of [read:hub]"},
 		{"nobody", "GET /hub/api/info", "", 403, "", noCredentials},
 		{"nobody", "GET /hub/api/user", "", 403, "", noCredentials},
+		{"nobody", "GET /hub/api/authorizations/token/" + secrets["alice"], "", 403, "", noCredentials},
+		{"alice", "GET /hub/api/authorizations/token/none", "", 404, "", "No such token."},
+		{"root", "POST /hub/api/authorizations/token", "", 404, "", "This is gone since JupyterHub 2.0. Use /hub/api/users/:user/tokens instead."},
+
+		// Groups.
+		{"root", "GET /hub/api/groups", "", 200, "[]", ""},
+		{"alice", "GET /hub/api/groups", "", 403, "", "Action is not authorized with current scopes; requires any of [list:groups]"},
+		{"root", "POST /hub/api/groups", `{"groups":["staff","class"],"users":["alice"]}`, 201,
+			"[" + groupJSON("staff", `["alice"]`, "{}") + "," + groupJSON("class", `["alice"]`, "{}") + "]", ""},
+		{"root", "POST /hub/api/groups", `{"groups":["new","staff"]}`, 409, "", "Group staff already exists"},
+		{"root", "POST /hub/api/groups", "", 400, "", "Must specify at least one group to create"},
+		{"root", "POST /hub/api/groups", `{"groups":["new"],"users":["nobody"]}`, 400, "", "No such user: nobody"},
+		{"root", "POST /hub/api/groups", `{"groups":["a/b"]}`, 400, "", "Invalid group name: a/b"},
+		{"root", "GET /hub/api/groups/new", "", 404, "", "No such group: new"},
+		{"root", "POST /hub/api/groups/new", "", 201, groupJSON("new", "[]", "{}"), ""},
+		{"root", "POST /hub/api/groups/new", "", 409, "", "Group new already exists"},
+		{"root", "POST /hub/api/groups/other", `{"user":["alice"]}`, 400, "", "Unknown key 'user': known are [users, properties]."},
+		{"root", "DELETE /hub/api/groups/new", "", 204, "", ""},
+		{"root", "DELETE /hub/api/groups/new", "", 404, "", "No such group: new"},
+		{"root", "POST /hub/api/groups/staff/users", `{"users":["root"]}`, 200, groupJSON("staff", `["alice","root"]`, "{}"), ""},
+		{"root", "POST /hub/api/groups/staff/users", `{"users":["nobody"]}`, 400, "", "No such user: nobody"},
+		{"root", "POST /hub/api/groups/staff/users", "", 400, "", "Must specify users to add"},
+		{"root", "POST /hub/api/groups/staff/users", `{"users":"root"}`, 400, "", "users has the wrong type: got a JSON string."},
+		{"root", "DELETE /hub/api/groups/staff/users", `{"users":["alice","root"]}`, 200, groupJSON("staff", "[]", "{}"), ""},
+		{"root", "DELETE /hub/api/groups/staff/users", "", 400, "", "Must specify users to remove"},
+		{"root", "PUT /hub/api/groups/staff/properties", `{"cpu":2}`, 200, groupJSON("staff", "[]", `{"cpu":2}`), ""},
+		{"root", "PUT /hub/api/groups/staff/properties", `[]`, 400, "", "properties must be a JSON object"},
+		{"root", "PUT /hub/api/groups/none/properties", `{}`, 404, "", "No such group: none"},
+		{"root", "GET /hub/api/groups/staff", "", 200, groupJSON("staff", "[]", `{"cpu":2}`), ""},
+		{"root", "DELETE /hub/api/groups/staff", "", 204, "", ""},
+		{"root", "DELETE /hub/api/groups/class", "", 204, "", ""},
 
 		// Unknown paths and methods.
 		{"root", "GET /hub/api/nothing", "", 404, "", "Not Found"},
@@ -97,7 +132,7 @@ func TestEveryEndpoint(t *testing.T) {
 		{"root", "POST /hub/api/", "", 405, "", "Method Not Allowed"},
 
 		// Users.
-		{"root", "GET /hub/api/users", "", 200, "[" + alice + "," + userJSON("root", true, admin, "null") + "]", ""},
+		{"root", "GET /hub/api/users", "", 200, "[" + userJSON("root", true, admin, "null") + "," + alice + "]", ""},
 		{"alice", "GET /hub/api/users", "", 403, "", "Action is not authorized with current scopes; requires any of [list:users]"},
 		{"root", "GET /hub/api/users?state=bogus", "", 400, "", "Unrecognized state filter: 'bogus'"},
 		{"root", "GET /hub/api/users?limit=x", "", 400, "", "Invalid argument type, offset and limit must be integers"},
@@ -121,11 +156,18 @@ func TestEveryEndpoint(t *testing.T) {
 		{"root", "POST /hub/api/users/erin", `{"password":"short"}`, 400, "", "A password must have 8 to 1024 characters."},
 		{"root", "PATCH /hub/api/users/dave", `{"admin":false,"groups":["g"]}`, 200,
 			strings.Replace(userJSON("dave", false, plain, "null"), `"groups":[]`, `"groups":["g"]`, 1), ""},
-		{"root", "PATCH /hub/api/users/dave", `{"name":"david"}`, 400, "", "Invalid JSON keys: name can not be changed here"},
+		{"root", "PATCH /hub/api/users/dave", `{"nam":"david"}`, 400, "", "Invalid JSON keys: nam can not be changed here"},
+		{"root", "PATCH /hub/api/users/dave", `{"name":"a b"}`, 400, "", "Invalid username: a b"},
+		{"root", "PATCH /hub/api/users/dave", `{"name":"alice"}`, 400, "", "User alice already exists, username must be unique"},
+		{"root", "PATCH /hub/api/users/dave", `{"name":"David"}`, 200,
+			strings.Replace(userJSON("david", false, plain, "null"), `"groups":[]`, `"groups":["g"]`, 1), ""},
+		{"root", "GET /hub/api/users/dave", "", 404, "", "No such user: dave"},
+		{"root", "PATCH /hub/api/users/david", `{"name":"dave","groups":[]}`, 200, userJSON("dave", false, plain, "null"), ""},
 		{"root", "PATCH /hub/api/users/dave", `{"admin":1}`, 400, "", "admin has the wrong type"},
 		{"root", "PATCH /hub/api/users/nobody", `{}`, 404, "", "No such user: nobody"},
 		{"alice", "PATCH /hub/api/users/alice", `{"admin":true}`, 403, "",
 			"Action is not authorized with current scopes; requires any of [admin:users]"},
+		{"root", "DELETE /hub/api/users/dave/identity", "", 204, "", ""},
 		{"root", "DELETE /hub/api/users/dave", "", 204, "", ""},
 		{"root", "DELETE /hub/api/users/dave", "", 404, "", "No such user: dave"},
 		{"root", "DELETE /hub/api/users/root", "", 400, "", "Cannot delete yourself!"},
@@ -178,6 +220,9 @@ func TestEveryEndpoint(t *testing.T) {
 		// Routes by hand, and what JupyterHub shows of its proxy.
 		// Shares.
 		{"alice", "POST /hub/api/shares/alice/", `{"group":"team"}`, 403, "", "Action is not authorized with current scopes; requires any of [shares]"},
+		{"root", "PATCH /hub/api/shares/alice/", `{"group":"team"}`, 200, `{}`, ""},
+		{"root", "POST /hub/api/shares/alice/", `{"group":"team"}`, 400, "", "No such group: team"},
+		{"root", "POST /hub/api/groups/team", "", 201, `{"kind":"group","name":"team","users":[],"properties":{},"roles":[]}`, ""},
 		{"root", "POST /hub/api/shares/alice/", `{"group":"team"}`, 200, aliceWithTeam, ""},
 		{"root", "GET /hub/api/shares/alice", "", 200, `{"items":[` + aliceWithTeam + `],"_pagination":{"offset":0,"limit":200,"total":1,"next":null}}`, ""},
 		{"root", "GET /hub/api/shares/alice/", "", 200, `{"items":[` + aliceWithTeam + `],"_pagination":{"offset":0,"limit":200,"total":1,"next":null}}`, ""},
@@ -186,6 +231,7 @@ func TestEveryEndpoint(t *testing.T) {
 		{"root", "DELETE /hub/api/groups/team/shared/alice/", "", 204, "", ""},
 		{"root", "PATCH /hub/api/shares/alice/", `{"group":"team"}`, 200, `{}`, ""},
 		{"root", "DELETE /hub/api/shares/alice/", "", 204, "", ""},
+		{"root", "DELETE /hub/api/groups/team", "", 204, "", ""},
 		{"alice", "GET /hub/api/users/alice/shared", "", 200, `{"items":[],"_pagination":{"offset":0,"limit":200,"total":0,"next":null}}`, ""},
 		{"alice", "GET /hub/api/users/alice/shared/alice/", "", 404, "", "No such share."},
 		{"alice", "DELETE /hub/api/users/alice/shared/alice/", "", 404, "", "No such share."},

@@ -246,7 +246,7 @@ func (a *API) deleteToken(w http.ResponseWriter, r *http.Request, _ *account.Cal
 	if err != nil {
 		return err
 	}
-	err = a.Tokens.Delete(r.Context(), u.ID, r.PathValue("token"))
+	err = a.Tokens.DeleteGrant(r.Context(), u.ID, r.PathValue("token"))
 	if hub.KindOf(err) == hub.NotFound {
 		return noSuchToken(r, u)
 	}

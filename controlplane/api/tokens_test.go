@@ -81,7 +81,13 @@ func TestRightsNeverGrow(t *testing.T) {
 	h.do("PATCH", "/hub/api/users/root", `{"groups":[]}`, narrow).wantError(403, grant)
 	h.do("PATCH", "/hub/api/users/alice", `{"password":"correct horse"}`, narrow).
 		wantError(403, "You cannot set the password of a user who may do more than you")
-	h.do("PATCH", "/hub/api/users/alice", `{"groups":["g"]}`, narrow).want(200)
+	const members = "groups: you may not change the members of g"
+	h.do("PATCH", "/hub/api/users/alice", `{"groups":["g"]}`, narrow).wantError(403, members) // groups give rights
+	grouper := as(h.token(root, "admin:users", "groups"))
+	h.do("PATCH", "/hub/api/users/alice", `{"groups":["g"]}`, grouper).wantError(400, "groups: No such group: g")
+	h.do("PATCH", "/hub/api/users/alice", `{"groups":["g"]}`, as(h.token(root, "admin:users", "admin:groups"))).want(200)
+	h.do("PATCH", "/hub/api/users/alice", `{"groups":[]}`, grouper).want(200)
+	h.do("PATCH", "/hub/api/users/alice", `{"groups":["g"]}`, grouper).want(200)
 	h.do("GET", "/hub/api/users/eve", "", as(h.token(root))).want(404)
 
 	for who, secret := range map[string]string{"an administrator": h.token(root), "the admin service": h.service()} {

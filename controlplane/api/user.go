@@ -46,6 +46,12 @@ func (a *API) whoami(w http.ResponseWriter, r *http.Request, _ *account.Caller) 
 	if err != nil {
 		return err
 	}
+	return a.writeWhoami(w, r, c)
+}
+
+// writeWhoami answers with the model of a caller.
+func (a *API) writeWhoami(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
+	var err error
 	var servers []hub.Server
 	if c.User != nil {
 		if servers, err = a.Servers.OfUser(r.Context(), c.User.Name); err != nil {

@@ -2,10 +2,8 @@ package api
 
 import (
 	"encoding/json"
-	"fmt"
-	"math"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/edgehub/edgehub/controlplane/access"
@@ -14,73 +12,73 @@ import (
 	"github.com/edgehub/edgehub/controlplane/web"
 )
 
-const (
-	pageDefault = 50
-	pageMax     = 200
-	pageType    = "application/jupyterhub-pagination+json"
-)
-
-// listUsers answers with the users that the caller may list, in the order of names, as a bare list or, if the client
-// accepts it, in pages.
+// listUsers answers with the users that the caller may list, as a bare list or, if the client accepts it, in pages.
 func (a *API) listUsers(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
-	offset, limit, paged, err := window(r)
+	sp, err := readSpan(r)
 	if err != nil {
 		return err
 	}
-	users, err := a.Accounts.All(r.Context())
+	q, err := a.userQuery(r, c, sp.Window)
 	if err != nil {
 		return err
 	}
-	byUser, err := a.serversByUser(r)
+	list, err := a.Accounts.ListUsers(r.Context(), q)
 	if err != nil {
 		return err
 	}
-	models := []map[string]any{}
-	for _, u := range users {
-		if !c.Scopes.Allows("list:users", access.Resource{User: string(u.Name), UserGroups: u.Groups}) || !matches(r, u, byUser[u.Name]) {
-			continue
-		}
-		if m := a.userModel(u, byUser[u.Name], c.Scopes, withStopped(r)); m != nil {
+	servers, err := a.Servers.OfUsers(r.Context(), list.Items, withStopped(r))
+	if err != nil {
+		return err
+	}
+	models := make([]map[string]any, 0, len(list.Items))
+	for _, u := range list.Items {
+		if m := a.userModel(u, servers[u.Name], c.Scopes, withStopped(r)); m != nil {
 			models = append(models, m)
 		}
 	}
-	total := len(models)
-	models = models[min(offset, total):min(offset+limit, total)]
-	if !paged {
-		return web.JSON(w, http.StatusOK, models)
-	}
-	return web.JSON(w, http.StatusOK, map[string]any{"items": models, "_pagination": pageInfo(r, offset, limit, total)})
+	return writePage(w, r, sp, models, list.Total, list.Next)
 }
 
-func (a *API) serversByUser(r *http.Request) (map[hub.UserName][]hub.Server, error) {
-	byUser := map[hub.UserName][]hub.Server{}
-	err := a.Servers.All(r.Context(), func(s hub.Server) bool {
-		byUser[s.User] = append(byUser[s.User], s)
-		return true
-	})
-	return byUser, err
-}
-
-// matches applies the query's name_filter.
-func matches(r *http.Request, u hub.User, servers []hub.Server) bool {
+// userQuery reads which users a request asks for.
+func (a *API) userQuery(r *http.Request, c *account.Caller, win account.Window) (account.Query, error) {
 	q := r.URL.Query()
-	if !strings.Contains(string(u.Name), strings.ToLower(q.Get("name_filter"))) {
-		return false
+	query := account.Query{Window: win, Sort: account.ByID, State: q.Get("state"), Name: strings.ToLower(q.Get("name_filter"))}
+	switch query.State {
+	case "", account.StateActive, account.StateReady, account.StateInactive:
+	default:
+		return query, hub.Errorf(hub.Invalid, "Unrecognized state filter: '%s'", hub.Clip(query.State))
 	}
-	active, ready := false, false
-	for i := range servers {
-		active = active || servers[i].Active()
-		ready = ready || servers[i].State == hub.Running
+	if sort := q.Get("sort"); sort != "" {
+		query.Sort, query.Reverse = strings.CutPrefix(sort, "-")
 	}
-	switch q.Get("state") {
-	case "active":
-		return active
-	case "ready":
-		return ready
-	case "inactive":
-		return !active
+	switch query.Sort {
+	case account.ByID, account.ByName, account.ByActivity:
+	default:
+		return query, hub.Errorf(hub.Invalid, "Unrecognized sort: '%s'; it is one of id, name, last_activity, and may begin with a -", hub.Clip(q.Get("sort")))
 	}
-	return true
+	if c.Scopes.Has("list:users") {
+		return query, nil
+	}
+	var err error
+	query.Limited = true
+	query.Only, err = a.listable(r, c)
+	return query, err
+}
+
+// listable are the users whom a caller may list whose scope list:users has filters.
+func (a *API) listable(r *http.Request, c *account.Caller) ([]hub.UserName, error) {
+	names := []hub.UserName{}
+	for _, name := range filterValues(c.Scopes, "list:users", access.FilterUser) {
+		names = append(names, hub.UserName(name))
+	}
+	for _, group := range filterValues(c.Scopes, "list:users", access.FilterGroup) {
+		members, err := a.Accounts.Members(r.Context(), group)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, members...)
+	}
+	return names, nil
 }
 
 func withStopped(r *http.Request) bool {
@@ -89,53 +87,8 @@ func withStopped(r *http.Request) bool {
 	return q.Has("include_stopped_servers") && v != "0" && v != "false"
 }
 
-// window reads offset and limit. paged says that the client accepts JupyterHub's envelope.
-func window(r *http.Request) (offset, limit int, paged bool, err error) {
-	for _, accept := range strings.Split(r.Header.Get("Accept"), ",") {
-		paged = paged || strings.EqualFold(strings.TrimSpace(accept), pageType)
-	}
-	limit = pageMax
-	if paged {
-		limit = pageDefault
-	}
-	q := r.URL.Query()
-	switch q.Get("state") {
-	case "", "active", "ready", "inactive":
-	default:
-		return 0, 0, false, hub.Errorf(hub.Invalid, "Unrecognized state filter: '%s'", hub.Clip(q.Get("state")))
-	}
-	for name, value := range map[string]*int{"offset": &offset, "limit": &limit} {
-		if !q.Has(name) {
-			continue
-		}
-		n, err := strconv.Atoi(q.Get(name))
-		if err != nil {
-			return 0, 0, false, hub.Errorf(hub.Invalid, "Invalid argument type, offset and limit must be integers")
-		}
-		*value = min(max(n, -n, 0), math.MaxInt32) // no more users than that, and no overflow
-	}
-	return offset, min(max(limit, 1), pageMax), paged, nil
-}
-
-// pageInfo is the envelope's _pagination, whose next.url clients follow as it is.
-func pageInfo(r *http.Request, offset, limit, total int) map[string]any {
-	info := map[string]any{"offset": offset, "limit": limit, "total": total, "next": nil}
-	if offset+limit >= total {
-		return info
-	}
-	q := r.URL.Query()
-	q.Set("offset", strconv.Itoa(offset+limit))
-	q.Set("limit", strconv.Itoa(limit))
-	scheme := "http"
-	if web.Secure(r) {
-		scheme = "https"
-	}
-	info["next"] = map[string]any{"offset": offset + limit, "limit": limit, "url": fmt.Sprintf("%s://%s%s?%s", scheme, r.Host, web.Base(r).Path(r.URL.Path), q.Encode())}
-	return info
-}
-
 // maxCreate is how many users one request may create.
-const maxCreate = 1000
+const maxCreate = 10_000
 
 // createUsers makes several users and answers with those that did not exist.
 func (a *API) createUsers(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
@@ -150,7 +103,7 @@ func (a *API) createUsers(w http.ResponseWriter, r *http.Request, c *account.Cal
 		return hub.Errorf(hub.Invalid, "Must specify at least one user to create")
 	}
 	if len(body.Usernames) > maxCreate {
-		return hub.Errorf(hub.Invalid, "At most %d users can be created at once", maxCreate)
+		return hub.Errorf(hub.Invalid, "usernames: at most %d users can be created at once.", maxCreate)
 	}
 	if err := a.mayGrantAdmin(r, c, body.Admin); err != nil {
 		return err
@@ -159,33 +112,42 @@ func (a *API) createUsers(w http.ResponseWriter, r *http.Request, c *account.Cal
 	if err != nil {
 		return err
 	}
-	created := []map[string]any{}
-	for _, name := range names {
-		u, err := a.Accounts.Create(r.Context(), account.NewUser{Name: name, Admin: body.Admin})
-		if hub.KindOf(err) == hub.Conflict {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		created = append(created, a.userModel(u, nil, c.Scopes, false))
+	users, err := a.Accounts.CreateMany(r.Context(), names, body.Admin)
+	if err != nil {
+		return notAll(err, len(users), len(names))
 	}
-	if len(created) == 0 {
+	if len(users) == 0 {
 		return hub.Errorf(hub.Conflict, "All %d users already exist", len(names))
 	}
+	created := make([]map[string]any, len(users))
+	for i, u := range users {
+		created[i] = a.userModel(u, nil, c.Scopes, false)
+	}
 	return web.JSON(w, http.StatusCreated, created)
+}
+
+// notAll is the answer to a request that was done in part. It can be sent again: what exists is left as it is.
+func notAll(err error, done, all int) error {
+	if done == 0 || hub.MessageOf(err) == "" {
+		return err
+	}
+	return hub.WithCause(hub.Errorf(hub.KindOf(err), "%s %d of %d users were created; send the request again for the others.", hub.MessageOf(err), done, all), err)
 }
 
 func parseNames(raw []string) ([]hub.UserName, error) {
 	var names []hub.UserName
 	var bad []string
+	seen := map[hub.UserName]bool{}
 	for _, s := range raw {
 		name, err := hub.ParseUserName(s)
 		if err != nil {
 			bad = append(bad, hub.Clip(s))
 			continue
 		}
-		names = append(names, name)
+		if !seen[name] {
+			names = append(names, name)
+		}
+		seen[name] = true
 	}
 	switch len(bad) {
 	case 0:
@@ -221,7 +183,7 @@ func (a *API) createUser(w http.ResponseWriter, r *http.Request, c *account.Call
 		Admin    bool   `json:"admin"`
 		Password string `json:"password"`
 	}
-	if err := web.ReadJSON(w, r, &body); err != nil {
+	if err := readFields(w, r, &body, "admin", "password"); err != nil {
 		return err
 	}
 	if err := a.mayGrantAdmin(r, c, body.Admin); err != nil {
@@ -255,10 +217,13 @@ func (a *API) writeUser(w http.ResponseWriter, r *http.Request, c *account.Calle
 	return web.JSON(w, http.StatusOK, a.userModel(u, servers, c.Scopes, withStopped(r)))
 }
 
-// patchUser changes admin, groups or password. Names cannot be changed yet.
+// patchUser changes name, admin, groups or password.
 func (a *API) patchUser(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
 	u, err := a.target(r)
 	if err != nil {
+		return err
+	}
+	if err := mustBeText(w, r); err != nil {
 		return err
 	}
 	var body map[string]json.RawMessage
@@ -287,6 +252,14 @@ func (a *API) mayChange(r *http.Request, c *account.Caller, u hub.User, change a
 	if err := a.mayGrantAdmin(r, c, u.Admin || change.Admin != nil && *change.Admin); err != nil {
 		return err
 	}
+	if change.Name != nil && !c.Scopes.Allows("admin:users", access.Resource{User: string(*change.Name), UserGroups: u.Groups}) {
+		return hub.Errorf(hub.Forbidden, "name: the user would be outside of what you may administer")
+	}
+	if change.Groups != nil {
+		if err := a.mayRegroup(r, c, u.Groups, *change.Groups); err != nil {
+			return err
+		}
+	}
 	if err := a.Accounts.MayGive(r.Context(), c, u, change); err != nil || change.Password == nil {
 		return err
 	}
@@ -297,25 +270,81 @@ func (a *API) mayChange(r *http.Request, c *account.Caller, u hub.User, change a
 	return err
 }
 
+// mayRegroup asks for the scope groups on each group that a user joins or leaves, and for admin:groups where there is none yet.
+func (a *API) mayRegroup(r *http.Request, c *account.Caller, before, after []string) error {
+	for _, name := range slices.Concat(before, after) {
+		if slices.Contains(before, name) && slices.Contains(after, name) {
+			continue
+		}
+		res := access.Resource{Group: name}
+		if !c.Scopes.Allows("groups", res) {
+			return hub.Errorf(hub.Forbidden, "groups: you may not change the members of %s", hub.Clip(name))
+		}
+		_, err := a.Accounts.Group(r.Context(), name)
+		if hub.KindOf(err) == hub.NotFound && c.Scopes.Allows("admin:groups", res) {
+			continue // it is made
+		}
+		if hub.KindOf(err) == hub.NotFound {
+			return hub.Errorf(hub.Invalid, "groups: %s", hub.MessageOf(err))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parseChange reads the body of a PATCH. null leaves a thing as it is.
 func parseChange(body map[string]json.RawMessage) (account.Change, error) {
 	var change account.Change
 	for key, raw := range body {
 		var err error
 		switch key {
+		case "name":
+			change.Name, err = parseNewName(raw)
 		case "admin":
-			err = json.Unmarshal(raw, &change.Admin)
+			err = wrongType(key, json.Unmarshal(raw, &change.Admin))
 		case "groups":
-			err = json.Unmarshal(raw, &change.Groups)
+			change.Groups, err = parseGroupNames(raw)
 		case "roles":
-			err = json.Unmarshal(raw, &change.Roles)
+			err = wrongType(key, json.Unmarshal(raw, &change.Roles))
 		case "password":
-			err = json.Unmarshal(raw, &change.Password)
+			err = wrongType(key, json.Unmarshal(raw, &change.Password))
 		default:
-			return change, hub.Errorf(hub.Invalid, "Invalid JSON keys: %s can not be changed here", hub.Clip(key))
+			err = hub.Errorf(hub.Invalid, "Invalid JSON keys: %s can not be changed here", hub.Clip(key))
 		}
 		if err != nil {
-			return change, hub.Errorf(hub.Invalid, "%s has the wrong type", key)
+			return change, err
 		}
 	}
 	return change, nil
+}
+
+func wrongType(key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return hub.Errorf(hub.Invalid, "%s has the wrong type", key)
+}
+
+func parseNewName(raw json.RawMessage) (*hub.UserName, error) {
+	var text *string
+	if err := json.Unmarshal(raw, &text); err != nil || text == nil {
+		return nil, wrongType("name", err)
+	}
+	name, err := hub.ParseUserName(*text)
+	return &name, err
+}
+
+func parseGroupNames(raw json.RawMessage) (*[]string, error) {
+	var names *[]string
+	if err := json.Unmarshal(raw, &names); err != nil || names == nil {
+		return nil, wrongType("groups", err)
+	}
+	for _, name := range *names {
+		if _, err := hub.ParseGroupName(name); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
 }

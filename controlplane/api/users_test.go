@@ -155,17 +155,17 @@ func TestListOfUsersIsFiltered(t *testing.T) {
 		t.Fatal(err)
 	}
 	for query, want := range map[string]string{
-		"":                           "alice bob carol root",
+		"":                           "root alice bob carol",
 		"?state=active":              "alice bob",
 		"?state=ready":               "alice",
-		"?state=inactive":            "carol root",
-		"?name_filter=RO":            "carol root",
+		"?state=inactive":            "root carol",
+		"?name_filter=RO":            "root carol",
 		"?name_filter=zz":            "",
 		"?name_filter=b&state=ready": "",
-		"?offset=1&limit=2":          "bob carol",
+		"?offset=1&limit=2":          "alice bob",
 		"?offset=9":                  "",
-		"?limit=0":                   "alice",
-		"?limit=-2":                  "alice bob",
+		"?limit=0":                   "root",
+		"?limit=-2":                  "root alice",
 		"?offset=9223372036854775807&limit=9223372036854775807": "",
 	} {
 		var users []struct{ Name string }

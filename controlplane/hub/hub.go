@@ -102,6 +102,10 @@ type User struct {
 	// TokensAfter is the Unix time at which the user's rights last changed. Edge tokens issued at or before it are revoked,
 	// so a new one is issued after it, whatever a replica's clock says.
 	TokensAfter int64 `json:"tokens_after,omitempty"`
+	// Number counts users in the order of their creation, from 1, and is never used again. Zero: from an older release.
+	Number int64 `json:"number,omitempty"`
+	// Servers are the states of the user's servers that are not stopped.
+	Servers map[ServerName]State `json:"servers,omitempty"`
 }
 
 // Session is one browser that signed in. Its key in the store is a hash of the secret in its cookie.

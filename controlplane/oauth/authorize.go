@@ -76,7 +76,7 @@ func (p *provider) visit(w http.ResponseWriter, r *http.Request, next func(*acco
 	if err := p.complete(req, q); err != nil {
 		return p.leave(w, r, req, err)
 	}
-	scopes, err := p.grantable(caller, req)
+	scopes, err := p.grantable(r.Context(), caller, req)
 	if err != nil {
 		return p.leave(w, r, req, err)
 	}

@@ -24,6 +24,8 @@ type client struct {
 	service   string
 	allowed   []string
 	noConfirm bool
+	// public says that the client has no secret, so that only PKCE and the person's consent keep others from posing as it.
+	public bool
 }
 
 // owner fills in the short forms of scopes that the client asks of user.
@@ -47,6 +49,8 @@ func (p *provider) find(ctx context.Context, id, redirect string) (*client, erro
 	var all []*client
 	var err error
 	switch {
+	case id == hub.CommandLineClientID:
+		all = []*client{commandLine(redirect)}
 	case strings.HasPrefix(id, hub.ServerClientID):
 		all, err = p.findServers(ctx, id, redirect)
 	case strings.HasPrefix(id, hub.ServiceClientID):
@@ -147,7 +151,7 @@ func ofService(s hub.Service) *client {
 	if id == "" {
 		id = hub.ServiceClientID + s.Name
 	}
-	return &client{id: id, redirect: s.RedirectURI, what: "Service " + s.Name, name: "the service " + s.Name, service: s.Name,
+	return &client{id: id, redirect: s.RedirectURI, what: "Service " + s.Name, name: "The service " + s.Name, service: s.Name,
 		allowed: s.AllowedScopes, noConfirm: s.NoConfirm}
 }
 

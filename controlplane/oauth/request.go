@@ -64,6 +64,9 @@ func (p *provider) complete(req *request, q url.Values) error {
 	}
 	req.scopes, req.asked = strings.Fields(q.Get("scope")), q.Get("scope") != ""
 	req.challenge = q.Get("code_challenge")
+	if req.client.public && req.challenge == "" {
+		return wrong("invalid_request", "Code challenge required.")
+	}
 	return p.checkChallenge(req.challenge, q.Get("code_challenge_method"))
 }
 

@@ -17,6 +17,9 @@ func (c *client) required(u hub.User) []string {
 
 // admits reports whether the caller may use the client at all.
 func (p *provider) admits(ctx context.Context, caller *account.Caller, c *client) (bool, error) {
+	if c.public {
+		return true, nil
+	}
 	if c.server == nil {
 		return caller.Scopes.Allows("access:services", access.Resource{Service: c.service}), nil
 	}
@@ -33,7 +36,7 @@ func (p *provider) admits(ctx context.Context, caller *account.Caller, c *client
 
 // grantable are the scopes that a client gets if the caller agrees: of those that it asks for, or else of all that it may
 // ask for, what the caller holds. A scope that the client may not ask for is a protocolError.
-func (p *provider) grantable(caller *account.Caller, req *request) ([]string, error) {
+func (p *provider) grantable(ctx context.Context, caller *account.Caller, req *request) ([]string, error) {
 	c, u := req.client, *caller.User
 	asked := req.scopes
 	if !req.asked {
@@ -42,12 +45,12 @@ func (p *provider) grantable(caller *account.Caller, req *request) ([]string, er
 	if slices.Contains(asked, access.Inherit) && slices.Contains(c.allowed, access.Inherit) {
 		return []string{access.Inherit}, nil
 	}
-	if err := c.mayAsk(asked, u); err != nil {
+	if err := p.mayAsk(ctx, c, asked, u); err != nil {
 		return nil, err
 	}
 	granted := c.required(u)
 	for _, scope := range asked {
-		held, err := holds(scope, c.owner(u), caller.Scopes)
+		held, err := p.holds(ctx, scope, c.owner(u), caller.Scopes)
 		if err != nil {
 			return nil, err
 		}
@@ -58,19 +61,19 @@ func (p *provider) grantable(caller *account.Caller, req *request) ([]string, er
 }
 
 // mayAsk refuses scopes that are beyond what the client is allowed.
-func (c *client) mayAsk(asked []string, u hub.User) error {
-	wanted, err := access.Expand(c.owner(u), asked...)
+func (p *provider) mayAsk(ctx context.Context, c *client, asked []string, u hub.User) error {
+	wanted, err := p.Accounts.Catalog().Expand(c.owner(u), asked...)
 	if err != nil {
 		return wrong("invalid_scope", err.Error())
 	}
 	if slices.Contains(c.allowed, access.Inherit) {
 		return nil
 	}
-	allowed, err := access.Expand(c.owner(u), append(c.required(u), c.allowed...)...)
+	allowed, err := p.Accounts.Catalog().Expand(c.owner(u), append(c.required(u), c.allowed...)...)
 	if err != nil {
 		return err
 	}
-	if excess := access.Excess(wanted, allowed, membership(u)); len(excess) > 0 {
+	if excess := p.Accounts.Excess(ctx, wanted, allowed); len(excess) > 0 {
 		return wrong("invalid_scope", "The client may not ask for "+hub.Clip(excess[0])+".")
 	}
 	return nil
@@ -78,19 +81,13 @@ func (c *client) mayAsk(asked []string, u hub.User) error {
 
 // holds is scope if it is held as a whole, else the parts of it that are. The short forms are filled in, so that a token means
 // the same for ever.
-func holds(scope string, owner access.Owner, held access.Set) ([]string, error) {
-	wanted, err := access.Expand(owner, scope)
+func (p *provider) holds(ctx context.Context, scope string, owner access.Owner, held access.Set) ([]string, error) {
+	wanted, err := p.Accounts.Catalog().Expand(owner, scope)
 	if err != nil {
 		return nil, wrong("invalid_scope", err.Error())
 	}
-	groups := func(user string) []string {
-		if user == owner.User {
-			return owner.Groups
-		}
-		return nil
-	}
-	if len(access.Excess(wanted, held, groups)) > 0 || len(access.Unresolved(owner, scope)) > 0 {
-		return access.Intersect(wanted, held, groups).Strings(), nil
+	if len(p.Accounts.Excess(ctx, wanted, held)) > 0 || len(access.Unresolved(owner, scope)) > 0 {
+		return p.Accounts.Common(ctx, wanted, held).Strings(), nil
 	}
 	return []string{resolved(scope, owner)}, nil
 }
@@ -110,18 +107,12 @@ func resolved(scope string, owner access.Owner) string {
 	return p.String()
 }
 
-func membership(u hub.User) func(string) []string {
-	return func(name string) []string {
-		if name == string(u.Name) {
-			return u.Groups
-		}
-		return nil
-	}
-}
-
 // needsConsent reports whether the caller must be asked: not for their own servers, not for clients that the operator trusts,
 // and not for what they granted this client before and it still has.
 func (p *provider) needsConsent(ctx context.Context, caller *account.Caller, c *client, scopes []string) (bool, error) {
+	if c.public {
+		return true, nil // anybody can say that they are it (RFC 8252, 8.6)
+	}
 	if c.ofUser(*caller.User) || c.noConfirm {
 		return false, nil
 	}

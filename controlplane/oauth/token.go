@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/token"
@@ -64,7 +65,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) error {
 	if err := p.Tokens.SweepExpired(r.Context(), t.UserID); err != nil {
 		p.Log.Warn("cannot remove expired tokens", "user", t.User, "err", err)
 	}
-	return web.JSON(w, http.StatusOK, tokenAnswer{AccessToken: secret, TokenType: "Bearer", ExpiresIn: int(t.Expires.Sub(t.Created).Seconds()),
+	return web.JSON(w, http.StatusOK, tokenAnswer{AccessToken: secret, TokenType: "Bearer", ExpiresIn: int(t.Expires.Sub(t.Created).Round(time.Second).Seconds()),
 		Scope: strings.Join(slices.Sorted(slices.Values(t.Scopes)), " ")})
 }
 
@@ -95,6 +96,9 @@ func (p *provider) authenticate(r *http.Request, form url.Values) (*client, hub.
 	id, secret, err := credentials(r, form)
 	if err != nil {
 		return nil, hub.Token{}, err
+	}
+	if id == hub.CommandLineClientID && secret == "" {
+		return commandLine(form.Get("redirect_uri")), hub.Token{}, nil
 	}
 	if id == "" || secret == "" {
 		return nil, hub.Token{}, refused

@@ -54,6 +54,9 @@ func newWorld(t *testing.T, adjust ...func(*spawn.Options)) *world {
 				f(o)
 			}
 		}}
+	for _, u := range []hub.User{alice, bob} {
+		w.user(u)
+	}
 	resp, err := client.Get(t.Context(), st.Prefix())
 	if err != nil {
 		t.Fatal(err)
@@ -61,6 +64,14 @@ func newWorld(t *testing.T, adjust ...func(*spawn.Options)) *world {
 	w.first = resp.Header.Revision
 	t.Cleanup(w.checkHistory)
 	return w
+}
+
+// user stores the record of a user.
+func (w *world) user(u hub.User) {
+	w.t.Helper()
+	if err := store.NewTable[hub.User](w.store, store.Users, "user").Create(w.t.Context(), store.ID(string(u.Name)), u); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // replica is one control plane of a world.

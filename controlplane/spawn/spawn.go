@@ -23,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/store"
 	"github.com/edgehub/edgehub/controlplane/token"
@@ -74,15 +75,16 @@ func (o Options) withDefaults() Options {
 
 // Manager runs the servers of one hub, together with the Managers of the other replicas. It is safe for concurrent use.
 type Manager struct {
-	opts    Options
-	servers store.Table[hub.Server]
-	users   store.Table[hub.User]
-	shares  store.Table[hub.Share]
-	groups  store.Table[hub.Regroup]
-	log     *slog.Logger
-	client  *http.Client
-	jobs    chan job
-	stopped chan struct{}
+	opts     Options
+	servers  store.Table[hub.Server]
+	users    store.Table[hub.User]
+	shares   store.Table[hub.Share]
+	groups   store.Table[hub.Regroup]
+	presence account.Presence
+	log      *slog.Logger
+	client   *http.Client
+	jobs     chan job
+	stopped  chan struct{}
 
 	mu   sync.Mutex
 	busy map[string]*worker // server id → the worker of this replica
@@ -102,12 +104,13 @@ type worker struct {
 // New returns a Manager. It starts nothing; work waits for Run.
 func New(opts Options) *Manager {
 	return &Manager{
-		opts:    opts.withDefaults(),
-		servers: store.NewTable[hub.Server](opts.Store, store.Servers, "server"),
-		shares:  store.NewTable[hub.Share](opts.Store, store.Shares, "share"),
-		users:   store.NewTable[hub.User](opts.Store, store.Users, "user"),
-		groups:  store.NewTable[hub.Regroup](opts.Store, store.Regroups, "change of groups"),
-		log:     opts.Log,
+		opts:     opts.withDefaults(),
+		servers:  store.NewTable[hub.Server](opts.Store, store.Servers, "server"),
+		users:    store.NewTable[hub.User](opts.Store, store.Users, "user"),
+		shares:   store.NewTable[hub.Share](opts.Store, store.Shares, "share"),
+		groups:   store.NewTable[hub.Regroup](opts.Store, store.Regroups, "change of groups"),
+		presence: account.NewPresence(opts.Store),
+		log:      opts.Log,
 		client: &http.Client{
 			Timeout:       10 * time.Second,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -19,39 +19,34 @@ import (
 func (m *Manager) Start(ctx context.Context, u hub.User, name hub.ServerName, options map[string]any) (hub.Server, error) {
 	id := serverID(u.Name, name)
 	claimed := false
-	change := func(s *hub.Server) error {
+	var s hub.Server
+	err := m.opts.Store.Transact(ctx, func(tx *store.Txn) error {
 		claimed = false
+		var found bool
+		var err error
+		if s, found, err = m.servers.Read(tx, id); err != nil {
+			return err
+		}
+		if !found {
+			s = hub.Server{Schema: hub.Schema, User: u.Name, Name: name, State: hub.Stopped}
+		}
 		switch s.State {
 		case hub.Starting:
 			return store.ErrUnchanged
 		case hub.Running:
-			return hub.Errorf(hub.Invalid, "%s is already running", displayName(s))
+			return hub.Errorf(hub.Invalid, "%s is already running", displayName(&s))
 		case hub.Stopping:
-			return hub.Errorf(hub.Invalid, "%s is pending stop", displayName(s))
+			return hub.Errorf(hub.Invalid, "%s is pending stop", displayName(&s))
 		case hub.Stopped:
 		}
-		m.begin(s, u, options)
+		m.begin(&s, u, options)
 		claimed = true
-		return nil
-	}
-	r, err := m.servers.Update(ctx, id, func(s *hub.Server) ([]store.Op, error) {
-		if err := change(s); err != nil {
-			return nil, err
-		}
-		return m.announce(s), nil
+		return m.write(tx, &s, m.announce(&s))
 	})
-	if hub.KindOf(err) == hub.NotFound {
-		fresh := hub.Server{Schema: hub.Schema, User: u.Name, Name: name, State: hub.Stopped}
-		m.begin(&fresh, u, options)
-		if err = m.servers.Create(ctx, id, fresh, m.announce(&fresh)...); hub.KindOf(err) == hub.Conflict {
-			return m.Start(ctx, u, name, options) // somebody else was first: see what they did
-		}
-		r.Value, claimed = fresh, true
-	}
 	if err == nil && claimed {
-		m.submit(ctx, m.startJob(r.Value))
+		m.submit(ctx, m.startJob(s))
 	}
-	return r.Value, err
+	return s, err
 }
 
 // displayName is how JupyterHub names a server in messages.
@@ -229,14 +224,14 @@ func (m *Manager) publish(ctx context.Context, s *hub.Server) error {
 // user of the name, generation, owner or state by now.
 func (m *Manager) change(ctx context.Context, s *hub.Server, apply func(*hub.Server) []store.Op) error {
 	user, gen, owner, state := s.UserID, s.Gen, s.Owner, s.State
-	r, err := m.servers.Update(ctx, serverID(s.User, s.Name), func(cur *hub.Server) ([]store.Op, error) {
+	now, err := m.update(ctx, serverID(s.User, s.Name), func(cur *hub.Server) ([]store.Op, error) {
 		if cur.UserID != user || cur.Gen != gen || cur.Owner != owner || cur.State != state {
 			return nil, errLost
 		}
 		return apply(cur), nil
 	})
 	if err == nil {
-		*s = r.Value
+		*s = now
 	}
 	if hub.KindOf(err) == hub.NotFound {
 		err = errLost

@@ -479,6 +479,7 @@ func TestManyServersStartAtOnce(t *testing.T) {
 	const users = 30
 	for i := range users {
 		u := hub.User{ID: fmt.Sprint("id", i), Name: hub.UserName(fmt.Sprint("user", i))}
+		w.user(u)
 		if _, err := replicas[i%2].Start(t.Context(), u, "", nil); err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,7 @@ const stopMargin = 10 * time.Second
 // progress is cancelled. Stopping a server that is stopped or stopping changes nothing.
 func (m *Manager) Stop(ctx context.Context, user hub.UserName, name hub.ServerName) (hub.Server, error) {
 	claimed := false
-	r, err := m.servers.Update(ctx, serverID(user, name), func(s *hub.Server) ([]store.Op, error) {
+	s, err := m.update(ctx, serverID(user, name), func(s *hub.Server) ([]store.Op, error) {
 		claimed = false
 		switch s.State {
 		case hub.Starting:
@@ -35,9 +35,9 @@ func (m *Manager) Stop(ctx context.Context, user hub.UserName, name hub.ServerNa
 	}
 	if err == nil && claimed {
 		m.interrupt(ctx, serverID(user, name))
-		m.submit(ctx, m.stopJob(r.Value))
+		m.submit(ctx, m.stopJob(s))
 	}
-	return r.Value, err
+	return s, err
 }
 
 func (m *Manager) stopJob(s hub.Server) job {

@@ -34,6 +34,15 @@ const (
 	OAuthCodes  = "oauth/codes/"
 	OAuthUsed   = "oauth/used/"
 	OAuthIssued = "oauth/issued/"
+
+	Groups       = "groups/"
+	GroupMembers = "group-members/"
+	UserActivity = "user-activity/"
+	UserBlocks   = "user-blocks/"
+	UserCounts   = "user-counts/"
+	UserNumbers  = "user-numbers/"
+	ActiveUsers  = "active-users/"
+	ReadyUsers   = "ready-users/"
 )
 
 // ID joins the parts of a record's identity into one string, so that different parts never give the same one.

@@ -43,38 +43,35 @@ func (t Table[T]) getPart(ctx context.Context, ids []string, found map[string]Re
 	return nil
 }
 
-// ListMany returns the records whose id starts with one of idPrefixes, in the order of these. As GetMany, it reads many at a
-// time and leaves out what cannot be read. No prefix may have very many records.
-func (t Table[T]) ListMany(ctx context.Context, idPrefixes []string) ([]Record[T], error) {
-	var all []Record[T]
-	for part := range slices.Chunk(idPrefixes, manySize) {
-		found, err := t.listPart(ctx, part)
-		if err != nil {
-			return nil, err
+// EachBelow calls yield for the records whose ids start with one of the prefixes. It asks for many at a time.
+func (t Table[T]) EachBelow(ctx context.Context, prefixes []string, yield func(Record[T])) error {
+	for part := range slices.Chunk(prefixes, manySize) {
+		if err := t.eachBelow(ctx, part, yield); err != nil {
+			return err
 		}
-		all = append(all, found...)
 	}
-	return all, nil
+	return nil
 }
 
-func (t Table[T]) listPart(ctx context.Context, idPrefixes []string) ([]Record[T], error) {
+func (t Table[T]) eachBelow(ctx context.Context, prefixes []string, yield func(Record[T])) error {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	ops := make([]clientv3.Op, len(idPrefixes))
-	for i, prefix := range idPrefixes {
+	ops := make([]clientv3.Op, len(prefixes))
+	for i, prefix := range prefixes {
 		ops[i] = clientv3.OpGet(t.Key(prefix), clientv3.WithPrefix())
 	}
 	resp, err := t.s.client.Txn(ctx).Then(ops...).Commit()
 	if err != nil {
-		return nil, wrap(err)
+		return wrap(err)
 	}
-	var all []Record[T]
-	for _, one := range resp.Responses {
-		for _, kv := range one.GetResponseRange().Kvs {
-			if r, err := decode[T](string(kv.Key)[len(t.Key("")):], kv.Value, kv.ModRevision); err == nil {
-				all = append(all, r)
+	for i := range prefixes {
+		for _, kv := range resp.Responses[i].GetResponseRange().Kvs {
+			r, err := decode[T](string(kv.Key)[len(t.Key("")):], kv.Value, kv.ModRevision)
+			if err != nil {
+				return err
 			}
+			yield(r)
 		}
 	}
-	return all, nil
+	return nil
 }

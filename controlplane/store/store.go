@@ -126,6 +126,7 @@ func (s *Store) rawOps(ctx context.Context, ops []Op) ([]clientv3.Op, []clientv3
 	}
 	var raw []clientv3.Op
 	var leases []clientv3.LeaseID
+	byTTL := map[time.Duration]clientv3.LeaseID{} // one lease does for all that end together
 	for i, op := range ops {
 		var opts []clientv3.OpOption
 		switch {
@@ -133,12 +134,15 @@ func (s *Store) rawOps(ctx context.Context, ops []Op) ([]clientv3.Op, []clientv3
 			raw = append(raw, clientv3.OpDelete(op.key))
 			continue
 		case op.ttl != 0:
-			lease, err := s.client.Grant(ctx, int64(op.ttl/time.Second)+1)
-			if err != nil {
-				return nil, leases, wrap(err)
+			if byTTL[op.ttl] == 0 {
+				lease, err := s.client.Grant(ctx, int64(op.ttl/time.Second)+1)
+				if err != nil {
+					return nil, leases, wrap(err)
+				}
+				leases = append(leases, lease.ID)
+				byTTL[op.ttl] = lease.ID
 			}
-			leases = append(leases, lease.ID)
-			opts = append(opts, clientv3.WithLease(lease.ID))
+			opts = append(opts, clientv3.WithLease(byTTL[op.ttl]))
 		}
 		raw = append(raw, clientv3.OpPut(op.key, values[i], opts...))
 	}

@@ -159,9 +159,7 @@ func (t Table[T]) Update(ctx context.Context, id string, change func(*T) ([]Op, 
 	}
 }
 
-func (t Table[T]) contended() error {
-	return hub.Errorf(hub.Conflict, "The %s is being changed by somebody else. Try again.", t.what)
-}
+func (t Table[T]) contended() error { return contended(t.what) }
 
 // swap writes r if its revision is still the current one. Fields of the old record that T does not know are kept, so
 // that an older replica does not lose what a newer one wrote.

@@ -115,15 +115,21 @@ func (s *Service) mint(t hub.Token) (hub.Token, string, []store.Op) {
 	t.Schema, t.ID, t.Created = hub.Schema, newTokenID(), time.Now().UTC()
 	h := hash(secret)
 	entry := index{Schema: hub.Schema, Hash: h, Session: t.Session, Client: t.OAuthClient, Issuer: t.Issuer, Expires: t.Expires}
-	return t, secret, []store.Op{
+	ops := []store.Op{
 		store.Put(s.tokens.Key(h), t),
 		store.Put(s.owners.Key(ownerID(t)+"/"+store.ID(t.ID)), entry),
-		store.Put(s.issued.Key(store.ID(t.Issuer, t.ID)), issued{Schema: hub.Schema, UserID: t.UserID}),
 	}
+	if t.Issuer != "" {
+		ops = append(ops, store.Put(s.issued.Key(store.ID(t.Issuer, t.ID)), issued{Schema: hub.Schema, UserID: t.UserID}))
+	}
+	return t, secret, ops
 }
 
 // stillIssued ends t if its client's own token ended while t was made: deleteIssued may have been too early to see t.
 func (s *Service) stillIssued(ctx context.Context, issuer, t hub.Token) error {
+	if issuer.ID == "" { // a public client has none
+		return nil
+	}
 	_, err := s.owners.Get(ctx, ownerID(issuer)+"/"+store.ID(issuer.ID))
 	if hub.KindOf(err) != hub.NotFound {
 		return err
@@ -164,8 +170,8 @@ func (s *Service) OfClient(ctx context.Context, userID, client string) ([]hub.To
 	return own, err
 }
 
-// endTokens ends those OAuth tokens of a user that which selects by their entries.
-func (s *Service) endTokens(ctx context.Context, userID string, which func(index) bool) error {
+// endOAuth ends those OAuth tokens of a user that which selects by their entries.
+func (s *Service) endOAuth(ctx context.Context, userID string, which func(index) bool) error {
 	entries, err := s.owners.All(ctx, store.ID("user", userID)+"/")
 	if err != nil {
 		return err
@@ -181,14 +187,19 @@ func (s *Service) endTokens(ctx context.Context, userID string, which func(index
 	return nil
 }
 
-// DeleteOfClient ends all OAuth tokens that a client has of a user.
-func (s *Service) DeleteOfClient(ctx context.Context, userID, client string) error {
-	return s.endTokens(ctx, userID, func(e index) bool { return e.Client == client })
+// DeleteGrant ends the API token id of a user, as Delete does. With an OAuth token go all that its client has of the user: what
+// people see and end is that the client has access.
+func (s *Service) DeleteGrant(ctx context.Context, userID, id string) error {
+	entry, err := s.owners.Get(ctx, store.ID("user", userID, id))
+	if err != nil || entry.Value.Client == "" {
+		return s.Delete(ctx, userID, id)
+	}
+	return s.endOAuth(ctx, userID, func(e index) bool { return e.Client == entry.Value.Client })
 }
 
 // SweepExpired removes a user's OAuth tokens that have expired. Each sign-in to a server leaves one.
 func (s *Service) SweepExpired(ctx context.Context, userID string) error {
-	return s.endTokens(ctx, userID, func(e index) bool { return expired(e.Expires) })
+	return s.endOAuth(ctx, userID, func(e index) bool { return expired(e.Expires) })
 }
 
 // sessionLives refuses the token of a session that is over. Its end also deletes the token, but not in the same moment.

@@ -24,6 +24,7 @@ func Run(t *testing.T, make Maker) {
 		{"a WebSocket keeps nothing of its request", lightSocket},
 		{"requests from other sites are refused", otherSites},
 		{"what ends a permission cuts open connections", cuts},
+		{"roles open servers of others until they change", grants},
 		{"a signing key has its time", keyTimes},
 		{"a new epoch ends what older keys admitted", epochs},
 		{"identity headers", identityHeaders},

@@ -113,7 +113,9 @@ func (w *World) Start(make Maker, change ...func(*Options)) {
 	}
 	w.Edge = make(w.T, o)
 	w.serve()
-	w.Eventually("the edge is ready", func() bool { return w.Do(w.Request("GET", w.Hub.base.Path("/ready-probe"))).Status != http.StatusServiceUnavailable })
+	w.Eventually("the edge is ready", func() bool {
+		return w.Do(w.Request("GET", w.Hub.base.Path("/ready-probe"))).Status != http.StatusServiceUnavailable
+	})
 }
 
 // Put writes a record.

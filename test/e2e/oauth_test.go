@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -253,26 +252,4 @@ func TestTicketSingleuser(t *testing.T) {
 			}
 		})
 	}
-}
-
-// python runs a program with the newest Jupyter's Python until the test ends, and returns when it has printed a line.
-func python(t *testing.T, environ []string, script string, args ...string) string {
-	t.Helper()
-	cmd := exec.CommandContext(context.Background(), filepath.Join(env.Peer(t, env.Jupyter), "python3"), append([]string{script}, args...)...)
-	cmd.Env = append(os.Environ(), environ...)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	line := make([]byte, 256)
-	n, err := out.Read(line)
-	if err != nil {
-		t.Fatalf("%s says nothing: %s", script, err)
-	}
-	return strings.TrimSpace(string(line[:n]))
 }

@@ -23,7 +23,10 @@ type loaded struct {
 	createConfig, create reflect.Value
 }
 
-func load(t testing.TB) *loaded { t.Helper(); return loadFrom(t, plugin.Files, io.MultiWriter(os.Stderr, logged)) }
+func load(t testing.TB) *loaded {
+	t.Helper()
+	return loadFrom(t, plugin.Files, io.MultiWriter(os.Stderr, logged))
+}
 
 // loadFrom is load for a plugin of other files, whose log goes to out.
 func loadFrom(t testing.TB, files func() (map[string][]byte, error), out io.Writer) *loaded {
