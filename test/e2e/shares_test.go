@@ -45,13 +45,16 @@ func TestShares(t *testing.T) {
 		for what, c := range map[string]*env.Client{"bob": bob, "carol": carol, "a token of carol's": late} {
 			env.Eventually(t, what+" may visit", 5*second, may(c, http.StatusOK))
 		}
-		for what, leave := range map[string]func() *env.Response{
-			"bob": func() *env.Response {
-				return w.Bearer(w.Login(t, "bob").Token(t).Secret).Do(t, http.MethodDelete, "/hub/api/users/bob/shared/alice/", nil, nil)
-			},
-			"carol": func() *env.Response { return owner.Do(t, http.MethodDelete, "/hub/api/shares/alice/", nil, nil) },
+		bobs := w.Bearer(w.Login(t, "bob").Token(t).Secret)
+		for _, end := range []struct {
+			who    string
+			client *env.Client
+			leave  func() *env.Response
+		}{
+			{"bob", bob, func() *env.Response { return bobs.Do(t, http.MethodDelete, "/hub/api/users/bob/shared/alice/", nil, nil) }},
+			{"carol", carol, func() *env.Response { return owner.Do(t, http.MethodDelete, "/hub/api/shares/alice/", nil, nil) }},
 		} {
-			c := map[string]*env.Client{"bob": bob, "carol": carol}[what]
+			what, c, leave := end.who, end.client, end.leave
 			conn := c.WebSocket(t, "/user/alice/ws")
 			cut := make(chan struct{})
 			go func() {
