@@ -46,6 +46,22 @@ func (a *Accounts) MayManage(ctx context.Context, c *Caller, r hub.Role) error {
 	return a.mayHandOut(ctx, c, wanted, access.Set{})
 }
 
+// MayFill refuses, as Forbidden, that the caller puts users into groups whose roles give what the caller does not hold.
+func (a *Accounts) MayFill(ctx context.Context, c *Caller, groups ...string) error {
+	b, err := a.readBook(ctx)
+	if err != nil {
+		return err
+	}
+	for _, g := range groups {
+		for _, name := range b.ofGroup[g] {
+			if err := a.MayManage(ctx, c, b.roles[name]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // mayHandOut refuses wanted, except for what is in free.
 func (a *Accounts) mayHandOut(ctx context.Context, c *Caller, wanted, free access.Set) error {
 	gained := a.Excess(ctx, wanted, free)

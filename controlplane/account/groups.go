@@ -292,6 +292,9 @@ func (a *Accounts) DeleteGroup(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	if err := a.forgetGroup(ctx, name); err != nil {
+		return err
+	}
 	members, err := a.Members(ctx, name)
 	if err != nil {
 		return err

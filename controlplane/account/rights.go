@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"slices"
 
 	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/hub"
@@ -87,12 +88,18 @@ func (a *Accounts) limited(ctx context.Context, r rights, held access.Set, t hub
 }
 
 // RolesOf are the roles that a user has directly, sorted. The caller's rights have just been read, and the roles with them.
-func (a *Accounts) RolesOf(u hub.User) []string {
-	b := a.book.Load()
-	if b == nil {
-		b = newBook(store.Record[hub.RoleChanges]{})
+func (a *Accounts) RolesOf(u hub.User) []string { return a.lastBook().direct(u) }
+
+// RolesOfGroup is RolesOf for a group.
+func (a *Accounts) RolesOfGroup(name string) []string {
+	return tidy(slices.Clone(a.lastBook().ofGroup[name]))
+}
+
+func (a *Accounts) lastBook() *book {
+	if b := a.book.Load(); b != nil {
+		return b
 	}
-	return b.direct(u)
+	return newBook(store.Record[hub.RoleChanges]{})
 }
 
 // RoleScopes are the raw scopes of the named roles. One that does not exist is Invalid.

@@ -139,6 +139,29 @@ func (a *Accounts) DeleteRole(ctx context.Context, name string) error {
 	return err
 }
 
+// forgetGroup takes a group that goes out of all roles but those in which the configuration file lists it: a later group of the
+// name does not have them.
+func (a *Accounts) forgetGroup(ctx context.Context, group string) error {
+	return a.changeRoles(ctx, func(b *book, rv *revocations) error {
+		for _, name := range b.ofGroup[group] {
+			old := b.roles[name]
+			if slices.Contains(old.FromConfig, "groups") {
+				continue
+			}
+			r := old
+			r.Groups = slices.DeleteFunc(slices.Clone(old.Groups), func(g string) bool { return g == group })
+			rv.put(old, r)
+		}
+		if len(rv.ops) == 0 {
+			return store.ErrUnchanged
+		}
+		if len(rv.ops) > store.MaxOps-5 {
+			return hub.Errorf(hub.Invalid, "The group %s has too many roles to be deleted at once. Take roles from it first.", hub.Clip(group))
+		}
+		return nil
+	})
+}
+
 // checkRole refuses what cannot be stored.
 func (a *Accounts) checkRole(r hub.Role) error {
 	if err := hub.CheckRoleName(r.Name); err != nil {

@@ -37,13 +37,7 @@ func (a *Accounts) Services(ctx context.Context) ([]hub.Service, error) {
 }
 
 // RolesOfService are the roles that a service has, sorted. The caller's rights have just been read, and the roles with them.
-func (a *Accounts) RolesOfService(s hub.Service) []string {
-	b := a.book.Load()
-	if b == nil {
-		b = newBook(store.Record[hub.RoleChanges]{})
-	}
-	return b.heldBy(s)
-}
+func (a *Accounts) RolesOfService(s hub.Service) []string { return a.lastBook().heldBy(s) }
 
 // Roles are the roles of the caller, also those by groups.
 func (c *Caller) Roles() []string { return c.rights.roles }

@@ -37,47 +37,12 @@ func (a *API) groupModel(r *http.Request, g hub.Group, scopes access.Set) (map[s
 		m["users"], m["properties"] = orEmpty(users), properties(g)
 	}
 	if scopes.Allows("read:roles:groups", res) {
-		roles, err := a.rolesOf(r, g.Name)
-		if err != nil {
-			return nil, err
-		}
-		m["roles"] = roles
+		m["roles"] = orEmpty(a.Accounts.RolesOfGroup(g.Name))
 	}
 	if len(m) == 2 && !scopes.Allows("read:groups:name", res) {
 		return nil, nil
 	}
 	return m, nil
-}
-
-// rolesOf are the names of the roles that a group's members have by it.
-func (a *API) rolesOf(r *http.Request, group string) ([]string, error) {
-	roles, err := a.Accounts.Roles(r.Context())
-	names := []string{}
-	for _, role := range roles {
-		if slices.Contains(role.Groups, group) {
-			names = append(names, role.Name)
-		}
-	}
-	return names, err
-}
-
-// mayJoin refuses to give users the rights of a group's roles to a caller who does not hold them.
-func (a *API) mayJoin(r *http.Request, c *account.Caller, group string, users []hub.UserName) error {
-	roles, err := a.rolesOf(r, group)
-	if err != nil || len(roles) == 0 {
-		return err
-	}
-	found, err := a.Accounts.GetMany(r.Context(), users)
-	if err != nil {
-		return err
-	}
-	for _, u := range found {
-		groups := append(slices.Clone(u.Groups), group)
-		if err := a.Accounts.MayGive(r.Context(), c, u, account.Change{Groups: &groups}); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func properties(g hub.Group) json.RawMessage {
@@ -170,21 +135,12 @@ func (a *API) makeGroups(r *http.Request, c *account.Caller, groups, users []str
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range groups {
-		if err := a.mayJoin(r, c, name, members); err != nil {
-			return nil, err
-		}
+	if err := a.Accounts.MayFill(r.Context(), c, groups...); len(members) > 0 && err != nil {
+		return nil, err
 	}
 	made, err := a.Accounts.CreateGroups(r.Context(), groups, members)
-	a.follow(r, members)
+	a.Servers.Regroup()
 	return made, err
-}
-
-// follow has the routes of users' servers say at once what groups they have now. Of many users the reconciler sees to it.
-func (a *API) follow(r *http.Request, users []hub.UserName) {
-	for _, name := range users[:min(len(users), 20)] {
-		a.Servers.Regroup(r.Context(), name)
-	}
 }
 
 // memberNames are names of users in a body. One that nobody can have is answered as one that nobody has.
@@ -206,7 +162,9 @@ func tooManyMembers() error {
 
 // deleteGroup removes a group; its members stay.
 func (a *API) deleteGroup(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
-	if err := a.Accounts.DeleteGroup(r.Context(), r.PathValue("group")); err != nil {
+	err := a.Accounts.DeleteGroup(r.Context(), r.PathValue("group"))
+	a.Servers.Regroup()
+	if err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -247,12 +205,12 @@ func (a *API) changeMembers(w http.ResponseWriter, r *http.Request, c *account.C
 		return err
 	}
 	if verb == "add" {
-		if err := a.mayJoin(r, c, g.Name, users); err != nil {
+		if err := a.Accounts.MayFill(r.Context(), c, g.Name); err != nil {
 			return err
 		}
 	}
 	err = change(r.Context(), g.Name, users)
-	a.follow(r, users)
+	a.Servers.Regroup()
 	if err != nil {
 		return err
 	}

@@ -383,3 +383,34 @@ func (h *testHub) roleToken(name string) string {
 	}
 	return secret
 }
+
+// Groups carry roles: who fills one must hold what its roles give, and a later group of a name does not have the roles of an
+// earlier one.
+func TestGroupsWithRoles(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	all := h.user("root", true)
+	alice := h.user("alice", false)
+	root, narrow := as(h.token(all)), as(h.token(all, "admin:groups"))
+	inherits := h.token(alice)
+	h.do("POST", "/hub/api/roles/operators", `{"scopes":["shutdown"],"groups":["ops"]}`, root).want(201)
+	h.do("POST", "/hub/api/groups/ops", `{"users":["alice"]}`, narrow).want(403)
+	h.do("POST", "/hub/api/groups", `{"groups":["ops"],"users":["alice"]}`, narrow).want(403)
+	h.do("POST", "/hub/api/groups/ops", "", narrow).want(201)
+	h.do("POST", "/hub/api/groups/ops/users", `{"users":["alice"]}`, narrow).want(403)
+	if slices.Contains(h.scopesOf(inherits), "shutdown") {
+		t.Fatal("alice got the role from somebody who does not hold it")
+	}
+	var group struct{ Roles []string }
+	h.do("POST", "/hub/api/groups/ops/users", `{"users":["alice"]}`, root).want(200).into(&group)
+	if !slices.Equal(group.Roles, []string{"operators"}) || !slices.Contains(h.scopesOf(inherits), "shutdown") {
+		t.Errorf("roles of the group %q, scopes of its member %q", group.Roles, h.scopesOf(inherits))
+	}
+	h.do("DELETE", "/hub/api/groups/ops/users", `{"users":["alice"]}`, narrow).want(200)
+	h.do("POST", "/hub/api/groups/ops/users", `{"users":["alice"]}`, root).want(200)
+	h.do("DELETE", "/hub/api/groups/ops", "", root).want(204)
+	h.do("POST", "/hub/api/groups/ops", `{"users":["alice"]}`, root).want(201).into(&group)
+	if len(group.Roles) != 0 || slices.Contains(h.scopesOf(inherits), "shutdown") {
+		t.Errorf("a later group of the name has roles %q", group.Roles)
+	}
+}

@@ -89,7 +89,7 @@ func (a *API) createShare(w http.ResponseWriter, r *http.Request, c *account.Cal
 	if err != nil {
 		return err
 	}
-	a.Servers.Regroup(r.Context(), s.Owner.Name)
+	a.Servers.Reshare(r.Context(), s.Owner.Name)
 	return a.writeShare(w, r, &share)
 }
 
@@ -115,7 +115,7 @@ func (a *API) patchShare(w http.ResponseWriter, r *http.Request, c *account.Call
 	if err != nil && hub.KindOf(err) != hub.NotFound {
 		return err
 	}
-	a.Servers.Regroup(r.Context(), s.Owner.Name)
+	a.Servers.Reshare(r.Context(), s.Owner.Name)
 	if left == nil {
 		return web.JSON(w, http.StatusOK, map[string]any{})
 	}
@@ -141,7 +141,7 @@ func (a *API) deleteShares(w http.ResponseWriter, r *http.Request, _ *account.Ca
 			return err
 		}
 	}
-	a.Servers.Regroup(r.Context(), s.Owner.Name)
+	a.Servers.Reshare(r.Context(), s.Owner.Name)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
@@ -265,7 +265,7 @@ func (a *API) leaveShare(w http.ResponseWriter, r *http.Request, _ *account.Call
 	if _, err := a.Accounts.Unshare(r.Context(), s, with, nil); err != nil {
 		return err
 	}
-	a.Servers.Regroup(r.Context(), s.Owner.Name)
+	a.Servers.Reshare(r.Context(), s.Owner.Name)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

@@ -241,7 +241,7 @@ func (a *API) patchUser(w http.ResponseWriter, r *http.Request, c *account.Calle
 		return err
 	}
 	if change.Groups != nil {
-		a.Servers.Regroup(r.Context(), u.Name)
+		a.Servers.Regroup()
 	}
 	return a.writeUser(w, r, c, u)
 }

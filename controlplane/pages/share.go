@@ -32,7 +32,7 @@ func (p *Pages) acceptShare(v visit) error {
 		}
 		return err
 	}
-	p.Servers.Regroup(v.r.Context(), s.Owner.Name)
+	p.Servers.Reshare(v.r.Context(), s.Owner.Name)
 	if next := web.Next(v.r); next != "" {
 		return redirect(v.w, next)
 	}

@@ -25,10 +25,24 @@ func (m *Manager) reconcileLoop(ctx context.Context) {
 			m.log.Warn("cannot compare servers with their records, trying again every second", "err", err)
 		}
 		failing = err != nil
+		if !m.idle(ctx, tick.C) {
+			return
+		}
+	}
+}
+
+// idle waits for the next round, and does meanwhile what Regroup asks for. It reports false when ctx ends.
+func (m *Manager) idle(ctx context.Context, next <-chan time.Time) bool {
+	for {
 		select {
 		case <-ctx.Done():
-			return
-		case <-tick.C:
+			return false
+		case <-next:
+			return true
+		case <-m.regroups:
+			if err := m.regroupAll(ctx); err != nil {
+				return true // the next round tries again, and says what is wrong
+			}
 		}
 	}
 }

@@ -40,21 +40,36 @@ func (m *Manager) visitorsOf(ctx context.Context, s *hub.Server) (visitors, erro
 	return v, err
 }
 
-// recheckVisitors is for a route that was just published with the visitors of a moment before. A change in between has not seen
+// recheckVisitors is for a route that was just published with the visitors of a moment before: a change in between has not seen
 // the route.
 func (m *Manager) recheckVisitors(ctx context.Context, s *hub.Server, published visitors) {
-	if v, err := m.visitorsOf(ctx, s); err != nil || !reflect.DeepEqual(v, published) {
-		m.Regroup(ctx, s.User)
+	v, err := m.visitorsOf(ctx, s)
+	if err != nil || !reflect.DeepEqual(v, published) {
+		err = m.regroup(ctx, s.User)
+	}
+	if err != nil {
+		m.log.Warn("a route may not say who may visit yet", "user", s.User, "server", s.Name, "err", err)
 	}
 }
 
-// Regroup makes the routes of a user's servers say what groups the user has now, and with whom they are shared. What it cannot do now the reconciler does.
-func (m *Manager) Regroup(ctx context.Context, user hub.UserName) {
+// Reshare has the routes of a user's servers follow what has just changed of their shares, before it returns: who ended a share
+// can be sure of it. What it cannot do any replica does a second later.
+func (m *Manager) Reshare(ctx context.Context, user hub.UserName) {
 	if err := m.regroup(ctx, user); err != nil {
-		m.log.Debug("cannot bring the groups of routes up to date yet", "user", user, "err", err)
+		m.log.Warn("a change of shares has not reached all routes yet", "user", user, "err", err)
 	}
 }
 
+// Regroup has the routes of users' servers follow what has just changed of groups, in the background. What this replica does not
+// get done any replica does a second later.
+func (m *Manager) Regroup() {
+	select {
+	case m.regroups <- struct{}{}:
+	default: // it will be done already
+	}
+}
+
+// regroup makes the routes of a user's servers say what groups the user has now, and with whom they are shared.
 func (m *Manager) regroup(ctx context.Context, user hub.UserName) error {
 	servers, err := m.servers.All(ctx, store.ID(string(user))+"/")
 	if err != nil {

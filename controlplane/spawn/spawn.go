@@ -86,6 +86,8 @@ type Manager struct {
 	jobs     chan job
 	stopped  chan struct{}
 
+	regroups chan struct{} // has a place for one request of Regroup
+
 	mu   sync.Mutex
 	busy map[string]*worker // server id → the worker of this replica
 }
@@ -118,7 +120,9 @@ func New(opts Options) *Manager {
 		},
 		jobs:    make(chan job),
 		stopped: make(chan struct{}),
-		busy:    map[string]*worker{},
+
+		regroups: make(chan struct{}, 1),
+		busy:     map[string]*worker{},
 	}
 }
 

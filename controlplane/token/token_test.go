@@ -280,15 +280,15 @@ func TestReplicasAdoptAtOnce(t *testing.T) {
 func TestDeleteAll(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	issued, secret := f.issue("u1")
-	_, _, err := f.Issue(t.Context(), hub.Token{UserID: "u1", Expires: time.Now().Add(-time.Hour)})
+	issued, secret := f.issue("user 1")
+	_, _, err := f.Issue(t.Context(), hub.Token{UserID: "user 1", Expires: time.Now().Add(-time.Hour)})
 	f.must("Issue", err)
-	session, cookie, err := f.StartSession(t.Context(), hub.User{Name: "alice", ID: "u1"})
+	session, cookie, err := f.StartSession(t.Context(), hub.User{Name: "alice", ID: "user 1"})
 	f.must("StartSession", err)
 	_, otherSecret := f.issue("u2")
-	f.must("DeleteAll", f.DeleteAll(t.Context(), "u1"))
-	f.must("DeleteAll again", f.DeleteAll(t.Context(), "u1"))
-	f.wantRevoked(routes.RevokedUser, "u1", 0)
+	f.must("DeleteAll", f.DeleteAll(t.Context(), "user 1"))
+	f.must("DeleteAll again", f.DeleteAll(t.Context(), "user 1"))
+	f.wantRevoked(routes.RevokedUser, "user 1", 0)
 	f.wantRevoked(routes.RevokedToken, issued.ID, 0)
 	f.wantRevoked(routes.RevokedSession, session.ID, 0)
 	_, err = f.Find(t.Context(), secret)
@@ -297,8 +297,8 @@ func TestDeleteAll(t *testing.T) {
 	wantKind(t, "FindSession", err, hub.Unauthenticated)
 	_, err = f.Find(t.Context(), otherSecret)
 	f.must("Find of another user's token", err)
-	for key, value := range storetest.Dump(t, f.store, f.client) {
-		if !strings.Contains(key, routes.RevokedTree) && strings.Contains(key+value, "u1") {
+	for key, value := range storetest.Dump(t, f.store, f.client) { // a space is in no random text
+		if !strings.Contains(key, routes.RevokedTree) && strings.Contains(key+value, "user 1") {
 			t.Errorf("left in etcd: %s = %s", key, value)
 		}
 	}

@@ -51,7 +51,9 @@ func TestShares(t *testing.T) {
 			client *env.Client
 			leave  func() *env.Response
 		}{
-			{"bob", bob, func() *env.Response { return bobs.Do(t, http.MethodDelete, "/hub/api/users/bob/shared/alice/", nil, nil) }},
+			{"bob", bob, func() *env.Response {
+				return bobs.Do(t, http.MethodDelete, "/hub/api/users/bob/shared/alice/", nil, nil)
+			}},
 			{"carol", carol, func() *env.Response { return owner.Do(t, http.MethodDelete, "/hub/api/shares/alice/", nil, nil) }},
 		} {
 			what, c, leave := end.who, end.client, end.leave
