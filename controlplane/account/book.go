@@ -12,6 +12,7 @@ import (
 type book struct {
 	// revision is that of the hub.RoleChanges before which nothing is missing, 0 if no role was ever stored.
 	revision int64
+	shares   bool // see hub.RoleChanges
 	roles    map[string]hub.Role
 	// ofUser, ofGroup and ofService say who has which roles by name.
 	ofUser    map[hub.UserName][]string
@@ -47,7 +48,7 @@ func (a *Accounts) readBook(ctx context.Context) (*book, error) {
 }
 
 func newBook(changes store.Record[hub.RoleChanges]) *book {
-	return &book{revision: changes.Revision, roles: map[string]hub.Role{},
+	return &book{revision: changes.Revision, shares: changes.Value.Shares, roles: map[string]hub.Role{},
 		ofUser: map[hub.UserName][]string{}, ofGroup: map[string][]string{}, ofService: map[string][]string{}}
 }
 

@@ -302,6 +302,9 @@ func (a *Accounts) DeleteGroup(ctx context.Context, name string) error {
 	if err := a.changeMembers(ctx, name, members, without(name)); err != nil {
 		return err
 	}
+	if err := a.dropGroupShares(ctx, name); err != nil {
+		return err
+	}
 	return a.store.Transact(ctx, func(tx *store.Txn) error {
 		g, err := a.readGroup(tx, name)
 		if err == nil && !g.Deleting {

@@ -33,7 +33,7 @@ func (a *Accounts) userRights(ctx context.Context, u hub.User) (rights, error) {
 	r := rights{owner: access.Owner{User: string(u.Name), Groups: u.Groups}, roles: b.held(u), book: b}
 	raw := b.scopes(r.roles)
 	r.byRole = a.catalog.ExpandKnown(r.owner, raw...)
-	shared, err := a.shareScopes(ctx, u)
+	shared, err := a.shareScopes(ctx, b, u)
 	if err != nil {
 		return rights{}, err
 	}
@@ -43,10 +43,6 @@ func (a *Accounts) userRights(ctx context.Context, u hub.User) (rights, error) {
 	}
 	return r, nil
 }
-
-// shareScopes are the raw scopes that shares give a user, of the user's own and of all groups: "access:servers!server=bob/".
-// Tokens have them too. There are no shares yet.
-func (a *Accounts) shareScopes(_ context.Context, _ hub.User) ([]string, error) { return nil, nil }
 
 func (a *Accounts) serviceRights(ctx context.Context, name string) (rights, error) {
 	s, err := a.services.Get(ctx, store.ID(name))

@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -34,13 +35,18 @@ type Accounts struct {
 	servers  store.Table[hub.Server]
 	services store.Table[hub.Service]
 	byHand   store.Table[hub.Route]
-	roles    store.Table[hub.Role]
-	holders  store.Table[hub.RoleHolder]
-	changes  store.Table[hub.RoleChanges]
-	regroups store.Table[hub.Regroup]
-	book     atomic.Pointer[book] // what was last read of all roles
-	catalog  *access.Catalog
-	tokens   *token.Service
+	shares   store.Table[hub.Share]
+	// sharedWith has the shares once more, by who they are with.
+	sharedWith store.Table[hub.Share]
+	codes      store.Table[hub.ShareCode]
+	codesOf    store.Table[serverCode]
+	roles      store.Table[hub.Role]
+	holders    store.Table[hub.RoleHolder]
+	changes    store.Table[hub.RoleChanges]
+	regroups   store.Table[hub.Regroup]
+	book       atomic.Pointer[book] // what was last read of all roles
+	catalog    *access.Catalog
+	tokens     *token.Service
 	// hashing bounds how many passwords are hashed at once: each takes 64 MiB.
 	hashing chan struct{}
 	decoy   string
@@ -53,22 +59,26 @@ func New(s *store.Store, tokens *token.Service) (*Accounts, error) {
 		return nil, err
 	}
 	return &Accounts{
-		store:    s,
-		users:    store.NewTable[hub.User](s, store.Users, "user"),
-		index:    newIndex(s),
-		rulers:   rulers{kept: map[string]keptRuler{}},
-		groups:   store.NewTable[hub.Group](s, store.Groups, "group"),
-		servers:  store.NewTable[hub.Server](s, store.Servers, "server"),
-		services: store.NewTable[hub.Service](s, store.Services, "service"),
-		byHand:   store.NewTable[hub.Route](s, store.HandRoutes, "route"),
-		roles:    store.NewTable[hub.Role](s, store.Roles, "role"),
-		holders:  store.NewTable[hub.RoleHolder](s, store.RoleHolders, "role"),
-		changes:  store.NewTable[hub.RoleChanges](s, store.RoleChanges, "role"),
-		regroups: store.NewTable[hub.Regroup](s, store.Regroups, "change of groups"),
-		catalog:  access.Builtin(),
-		tokens:   tokens,
-		hashing:  make(chan struct{}, runtime.GOMAXPROCS(0)),
-		decoy:    decoy,
+		store:      s,
+		users:      store.NewTable[hub.User](s, store.Users, "user"),
+		index:      newIndex(s),
+		rulers:     rulers{kept: map[string]keptRuler{}},
+		groups:     store.NewTable[hub.Group](s, store.Groups, "group"),
+		servers:    store.NewTable[hub.Server](s, store.Servers, "server"),
+		services:   store.NewTable[hub.Service](s, store.Services, "service"),
+		shares:     store.NewTable[hub.Share](s, store.Shares, "share"),
+		sharedWith: store.NewTable[hub.Share](s, store.SharedWith, "share"),
+		codes:      store.NewTable[hub.ShareCode](s, store.ShareCodes, "share code"),
+		codesOf:    store.NewTable[serverCode](s, store.ServerCodes, "share code"),
+		byHand:     store.NewTable[hub.Route](s, store.HandRoutes, "route"),
+		roles:      store.NewTable[hub.Role](s, store.Roles, "role"),
+		holders:    store.NewTable[hub.RoleHolder](s, store.RoleHolders, "role"),
+		changes:    store.NewTable[hub.RoleChanges](s, store.RoleChanges, "role"),
+		regroups:   store.NewTable[hub.Regroup](s, store.Regroups, "change of groups"),
+		catalog:    access.Builtin(),
+		tokens:     tokens,
+		hashing:    make(chan struct{}, runtime.GOMAXPROCS(0)),
+		decoy:      decoy,
 	}, nil
 }
 
@@ -334,7 +344,7 @@ func (a *Accounts) rightsChanged(tx *store.Txn, u *hub.User) error {
 // Delete removes a user with all tokens and sessions, and from all groups. The user's servers must be stopped. It is NotFound
 // if the user is gone, also when somebody else has the name by now.
 func (a *Accounts) Delete(ctx context.Context, u hub.User) error {
-	if err := a.tokens.DeleteAll(ctx, u.ID); err != nil {
+	if err := errors.Join(a.tokens.DeleteAll(ctx, u.ID), a.dropShares(ctx, u)); err != nil {
 		return err
 	}
 	return a.store.Transact(ctx, func(tx *store.Txn) error {

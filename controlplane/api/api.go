@@ -141,6 +141,33 @@ func (a *API) table() []route {
 		{"DELETE /hub/api/users/{user}/servers/{server}", only("delete:servers"), a.stopServer},
 		{"GET /hub/api/users/{user}/servers/{server}/progress", only("read:servers"), a.progress},
 
+		{"GET /hub/api/shares/{user}", only("read:shares"), a.listShares},
+		{"GET /hub/api/shares/{user}/{server}", only("read:shares"), a.listServerShares},
+		{"GET /hub/api/shares/{user}/{$}", only("read:shares"), a.listServerShares},
+		{"POST /hub/api/shares/{user}/{server}", only("shares"), a.createShare},
+		{"POST /hub/api/shares/{user}/{$}", only("shares"), a.createShare},
+		{"PATCH /hub/api/shares/{user}/{server}", only("shares"), a.patchShare},
+		{"PATCH /hub/api/shares/{user}/{$}", only("shares"), a.patchShare},
+		{"DELETE /hub/api/shares/{user}/{server}", only("shares"), a.deleteShares},
+		{"DELETE /hub/api/shares/{user}/{$}", only("shares"), a.deleteShares},
+		{"GET /hub/api/users/{user}/shared", only("read:users:shares"), a.sharedWithUser},
+		{"GET /hub/api/users/{user}/shared/{owner}/{server}", only("read:users:shares"), a.getShared},
+		{"GET /hub/api/users/{user}/shared/{owner}/{$}", only("read:users:shares"), a.getShared},
+		{"DELETE /hub/api/users/{user}/shared/{owner}/{server}", only("users:shares"), a.leaveShare},
+		{"DELETE /hub/api/users/{user}/shared/{owner}/{$}", only("users:shares"), a.leaveShare},
+		{"GET /hub/api/groups/{group}/shared", only("read:groups:shares"), a.sharedWithGroup},
+		{"GET /hub/api/groups/{group}/shared/{owner}/{server}", only("read:groups:shares"), a.getShared},
+		{"GET /hub/api/groups/{group}/shared/{owner}/{$}", only("read:groups:shares"), a.getShared},
+		{"DELETE /hub/api/groups/{group}/shared/{owner}/{server}", only("groups:shares"), a.leaveShare},
+		{"DELETE /hub/api/groups/{group}/shared/{owner}/{$}", only("groups:shares"), a.leaveShare},
+		{"GET /hub/api/share-codes/{user}", only("read:shares"), a.listShareCodes},
+		{"GET /hub/api/share-codes/{user}/{server}", only("read:shares"), a.listServerCodes},
+		{"GET /hub/api/share-codes/{user}/{$}", only("read:shares"), a.listServerCodes},
+		{"POST /hub/api/share-codes/{user}/{server}", only("shares"), a.createShareCode},
+		{"POST /hub/api/share-codes/{user}/{$}", only("shares"), a.createShareCode},
+		{"DELETE /hub/api/share-codes/{user}/{server}", only("shares"), a.deleteShareCodes},
+		{"DELETE /hub/api/share-codes/{user}/{$}", only("shares"), a.deleteShareCodes},
+
 		{"GET /hub/api/services", only("list:services"), a.listServices},
 		{"GET /hub/api/services/{service}", only("read:services", "read:services:name", "read:roles:services"), a.getService},
 		{"POST /hub/api/services/{service}", only("admin:services"), a.createService},
@@ -254,7 +281,7 @@ func (a *API) resource(r *http.Request) (access.Resource, error) {
 		return access.Resource{Group: r.PathValue("group"), Service: r.PathValue("service")}, nil
 	}
 	res := access.Resource{User: name}
-	if strings.Contains(r.Pattern, "/server") {
+	if aboutServer(r.Pattern) {
 		server := r.PathValue("server")
 		res.Server = &server
 	}
@@ -264,6 +291,15 @@ func (a *API) resource(r *http.Request) (access.Resource, error) {
 	}
 	res.UserGroups = u.Groups
 	return res, nil
+}
+
+// aboutServer reports whether a route is about one server of the user in its path. The server of what is shared with a user
+// belongs to somebody else.
+func aboutServer(pattern string) bool {
+	_, path, _ := strings.Cut(pattern, " /hub/api/")
+	tree, rest, _ := strings.Cut(path, "/")
+	_, server, _ := strings.Cut(rest, "/")
+	return strings.HasPrefix(server, "server") || server != "" && (tree == "shares" || tree == "share-codes")
 }
 
 // target is the user that a request's path names, or a NotFound error.

@@ -95,6 +95,9 @@ var pathParameter = regexp.MustCompile(`\{(\w+)\}`)
 // complete adds what follows from the route.
 func (op *operation) complete(method, path string, scopes []string) {
 	op.ID = strings.Trim(regexp.MustCompile(`\W+`).ReplaceAllString(strings.ToLower(method)+path, "_"), "_")
+	if strings.HasSuffix(path, "/") && path != "/" {
+		op.ID += "_default" // of the default server, whose name is empty
+	}
 	for _, name := range pathParameter.FindAllStringSubmatch(path, -1) {
 		op.Parameters = append(op.Parameters, map[string]any{"$ref": "#/components/parameters/" + name[1]})
 	}

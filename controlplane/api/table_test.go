@@ -45,6 +45,7 @@ func tokenJSON(user, scopes, note, expires, used string) string {
 const (
 	dash           = `{"prefix":"/dash/","target":"http://127.0.0.1:8050","auth":"headers","users":["alice"],"groups":["staff"],"created":"<time>"}`
 	dashWithSecret = `{"prefix":"/dash/","target":"http://127.0.0.1:8050","auth":"headers","users":["alice"],"groups":["staff"],"created":"<time>","secret":"<secret>"}`
+	aliceWithTeam  = `{"server":{"user":{"name":"alice"},"name":"","url":"/user/alice/","full_url":null,"ready":false},"scopes":["access:servers!server=alice/"],"user":null,"group":{"name":"team"},"kind":"group","created_at":"<time>"}`
 	statsService   = `{"kind":"service","name":"stats","admin":false,"roles":[],"url":"http://127.0.0.1:9","prefix":"/services/stats/","command":[],"pid":0,"info":{},"display":true}`
 	badTarget      = "The target must be http://HOST:PORT or https://HOST:PORT, without a path."
 	badSecret      = "The secret must have 16 to 256 letters, digits and signs, without spaces."
@@ -217,6 +218,39 @@ func TestEveryEndpoint(t *testing.T) {
 		{"alice", "GET /hub/api/users/alice/server/progress", "", 400, "", "alice is not starting"},
 
 		// Routes by hand, and what JupyterHub shows of its proxy.
+		// Shares.
+		{"alice", "POST /hub/api/shares/alice/", `{"group":"team"}`, 403, "", "Action is not authorized with current scopes; requires any of [shares]"},
+		{"root", "PATCH /hub/api/shares/alice/", `{"group":"team"}`, 200, `{}`, ""},
+		{"root", "POST /hub/api/shares/alice/", `{"group":"team"}`, 400, "", "No such group: team"},
+		{"root", "POST /hub/api/groups/team", "", 201, `{"kind":"group","name":"team","users":[],"properties":{},"roles":[]}`, ""},
+		{"root", "POST /hub/api/shares/alice/", `{"group":"team"}`, 200, aliceWithTeam, ""},
+		{"root", "GET /hub/api/shares/alice", "", 200, `{"items":[` + aliceWithTeam + `],"_pagination":{"offset":0,"limit":200,"total":1,"next":null}}`, ""},
+		{"root", "GET /hub/api/shares/alice/", "", 200, `{"items":[` + aliceWithTeam + `],"_pagination":{"offset":0,"limit":200,"total":1,"next":null}}`, ""},
+		{"root", "GET /hub/api/groups/team/shared", "", 200, `{"items":[` + aliceWithTeam + `],"_pagination":{"offset":0,"limit":200,"total":1,"next":null}}`, ""},
+		{"root", "GET /hub/api/groups/team/shared/alice/", "", 200, aliceWithTeam, ""},
+		{"root", "DELETE /hub/api/groups/team/shared/alice/", "", 204, "", ""},
+		{"root", "PATCH /hub/api/shares/alice/", `{"group":"team"}`, 200, `{}`, ""},
+		{"root", "DELETE /hub/api/shares/alice/", "", 204, "", ""},
+		{"root", "DELETE /hub/api/groups/team", "", 204, "", ""},
+		{"alice", "GET /hub/api/users/alice/shared", "", 200, `{"items":[],"_pagination":{"offset":0,"limit":200,"total":0,"next":null}}`, ""},
+		{"alice", "GET /hub/api/users/alice/shared/alice/", "", 404, "", "No such share."},
+		{"alice", "DELETE /hub/api/users/alice/shared/alice/", "", 404, "", "No such share."},
+		{"root", "POST /hub/api/share-codes/alice/", `{"expires_in":1}`, 400, "", "expires_in must be a number of seconds from 60 to 31536000."},
+		{"root", "GET /hub/api/share-codes/alice", "", 200, `{"items":[],"_pagination":{"offset":0,"limit":200,"total":0,"next":null}}`, ""},
+		{"root", "GET /hub/api/share-codes/alice/", "", 200, `{"items":[],"_pagination":{"offset":0,"limit":200,"total":0,"next":null}}`, ""},
+		{"root", "DELETE /hub/api/share-codes/alice/", "", 204, "", ""},
+		{"root", "GET /hub/api/shares/alice/none", "", 404, "", "No such server: alice/none"},
+		{"root", "POST /hub/api/shares/alice/none", `{"group":"team"}`, 404, "", "No such server: alice/none"},
+		{"root", "PATCH /hub/api/shares/alice/none", `{"group":"team"}`, 404, "", "No such server: alice/none"},
+		{"root", "DELETE /hub/api/shares/alice/none", "", 404, "", "No such server: alice/none"},
+		{"root", "GET /hub/api/groups/team/shared/alice/none", "", 404, "", "No such server: alice/none"},
+		{"root", "DELETE /hub/api/groups/team/shared/alice/none", "", 404, "", "No such server: alice/none"},
+		{"alice", "GET /hub/api/users/alice/shared/alice/none", "", 404, "", "No such server: alice/none"},
+		{"alice", "DELETE /hub/api/users/alice/shared/alice/none", "", 404, "", "No such server: alice/none"},
+		{"root", "GET /hub/api/share-codes/alice/none", "", 404, "", "No such server: alice/none"},
+		{"root", "POST /hub/api/share-codes/alice/none", `{}`, 404, "", "No such server: alice/none"},
+		{"root", "DELETE /hub/api/share-codes/alice/none", "", 404, "", "No such server: alice/none"},
+
 		// Services.
 		{"alice", "GET /hub/api/services", "", 403, "", "Action is not authorized with current scopes; requires any of [list:services]"},
 		{"root", "POST /hub/api/services/stats", `{"url":"http://127.0.0.1:9"}`, 201, statsService, ""},

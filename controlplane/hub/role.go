@@ -38,6 +38,8 @@ type RoleHolder struct {
 // roles is still true, and whether an edge token was issued before or after a change.
 type RoleChanges struct {
 	Schema int `json:"v"`
+	// Shares says that there is a Share, or was one.
+	Shares bool `json:"shares,omitempty"`
 }
 
 // Regroup says that a user's groups have changed and that the routes of the user's servers may not say so yet. Its key in the

@@ -84,6 +84,8 @@ func New(opts Options) (*Pages, error) {
 		"POST /hub/stop/{user}/{server}":         p.signedIn(p.stop),
 		"GET /hub/spawn-pending/{user}":          p.signedIn(p.pending),
 		"GET /hub/spawn-pending/{user}/{server}": p.signedIn(p.pending),
+		"GET /hub/accept-share":                  p.signedIn(p.acceptShareForm),
+		"POST /hub/accept-share":                 p.signedIn(p.acceptShare),
 		"GET /hub/user-redirect/{rest...}":       p.signedIn(p.userRedirect),
 		"GET /hub/edge/visit":                    p.signedIn(p.edgeVisit),
 		"GET /hub/error/{code}":                  p.errorPage,

@@ -28,9 +28,10 @@ const (
 	NotRunningPage  = "not_running"  // NotRunningView
 	ErrorPage       = "error"        // ErrorView
 	ConsentPage     = "consent"      // ConsentView
+	AcceptSharePage = "accept_share" // AcceptShareView
 )
 
-var pageNames = []string{LoginPage, LogoutPage, HomePage, PendingPage, StopPendingPage, NotRunningPage, ErrorPage, ConsentPage}
+var pageNames = []string{LoginPage, LogoutPage, HomePage, PendingPage, StopPendingPage, NotRunningPage, ErrorPage, ConsentPage, AcceptSharePage}
 
 // contentSecurityPolicy allows our own files and nothing inline. Data blocks (script type="application/json") are not
 // executed and so not its business. Forms may lead to users' hosts, if there are any, which come at its end: browsers look at

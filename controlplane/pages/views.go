@@ -235,3 +235,12 @@ func (v ErrorView) Heading() string {
 	}
 	return http.StatusText(v.Status)
 }
+
+// AcceptShareView asks whether to accept what a share code offers.
+type AcceptShareView struct {
+	Page
+	Owner, Server string
+	Scopes        []string
+	Code          string
+	Next          string // where to go then; empty for the server
+}

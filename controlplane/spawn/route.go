@@ -2,39 +2,61 @@ package spawn
 
 import (
 	"context"
-	"slices"
+	"reflect"
 
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/store"
 	"github.com/edgehub/edgehub/routes"
 )
 
+// visitors are who may visit a server besides its owner.
+type visitors struct{ ownerGroups, users, groups []string }
+
 // route is what edges need to serve a running server.
-func (m *Manager) route(s *hub.Server, groups []string) routes.Route {
+func (m *Manager) route(s *hub.Server, v visitors) routes.Route {
 	return routes.Route{
 		Schema: routes.Schema, Prefix: routes.UserPrefix(string(s.User), string(s.Name)), Target: s.Instance.URL, Auth: s.Instance.Auth,
-		Secret: s.Secret, Owner: string(s.User), OwnerID: s.UserID, OwnerGroups: groups, Server: string(s.Name), Gen: s.Gen,
+		Secret: s.Secret, Owner: string(s.User), OwnerID: s.UserID, OwnerGroups: v.ownerGroups, Server: string(s.Name), Gen: s.Gen,
+		Users: v.users, Groups: v.groups,
 	}
 }
 
-// groupsOf are the groups of a server's owner. One who is gone has none.
-func (m *Manager) groupsOf(ctx context.Context, s *hub.Server) ([]string, error) {
+// visitorsOf are the groups of a server's owner, and with whom it is shared. One who is gone has none, and shares nothing.
+func (m *Manager) visitorsOf(ctx context.Context, s *hub.Server) (visitors, error) {
 	r, err := m.users.Get(ctx, store.ID(string(s.User)))
 	if hub.KindOf(err) == hub.NotFound || err == nil && r.Value.ID != s.UserID {
-		return nil, nil
+		return visitors{}, nil
 	}
-	return r.Value.Groups, err
+	if err != nil {
+		return visitors{}, err
+	}
+	v := visitors{ownerGroups: r.Value.Groups}
+	var shares []hub.Share
+	err = m.shares.List(ctx, serverID(s.User, s.Name)+"/", func(r store.Record[hub.Share]) bool {
+		shares = append(shares, r.Value)
+		return true
+	})
+	v.users, v.groups = hub.Admits(shares, s.UserID)
+	return v, err
 }
 
-// recheckGroups is for a route that was just published with the groups of a moment before: a change of groups in between has not
-// seen the route.
-func (m *Manager) recheckGroups(ctx context.Context, s *hub.Server, published []string) {
-	groups, err := m.groupsOf(ctx, s)
-	if err != nil || !slices.Equal(groups, published) {
+// recheckVisitors is for a route that was just published with the visitors of a moment before: a change in between has not seen
+// the route.
+func (m *Manager) recheckVisitors(ctx context.Context, s *hub.Server, published visitors) {
+	v, err := m.visitorsOf(ctx, s)
+	if err != nil || !reflect.DeepEqual(v, published) {
 		err = m.regroup(ctx, s.User)
 	}
 	if err != nil {
-		m.log.Warn("a route may not say the groups of its owner yet", "user", s.User, "server", s.Name, "err", err)
+		m.log.Warn("a route may not say who may visit yet", "user", s.User, "server", s.Name, "err", err)
+	}
+}
+
+// Reshare has the routes of a user's servers follow what has just changed of their shares, before it returns: who ended a share
+// can be sure of it. What it cannot do any replica does a second later.
+func (m *Manager) Reshare(ctx context.Context, user hub.UserName) {
+	if err := m.regroup(ctx, user); err != nil {
+		m.log.Warn("a change of shares has not reached all routes yet", "user", user, "err", err)
 	}
 }
 
@@ -47,7 +69,7 @@ func (m *Manager) Regroup() {
 	}
 }
 
-// regroup makes the routes of a user's servers say what groups the user has now.
+// regroup makes the routes of a user's servers say what groups the user has now, and with whom they are shared.
 func (m *Manager) regroup(ctx context.Context, user hub.UserName) error {
 	servers, err := m.servers.All(ctx, store.ID(string(user))+"/")
 	if err != nil {
@@ -58,8 +80,8 @@ func (m *Manager) regroup(ctx context.Context, user hub.UserName) error {
 			if s.State != hub.Running {
 				return nil, store.ErrUnchanged
 			}
-			groups, err := m.groupsOf(ctx, s)
-			return []store.Op{store.Put(m.routeKey(s), m.route(s, groups))}, err
+			v, err := m.visitorsOf(ctx, s)
+			return []store.Op{store.Put(m.routeKey(s), m.route(s, v))}, err
 		})
 		if err != nil && hub.KindOf(err) != hub.NotFound {
 			return err

@@ -78,6 +78,7 @@ type Manager struct {
 	opts     Options
 	servers  store.Table[hub.Server]
 	users    store.Table[hub.User]
+	shares   store.Table[hub.Share]
 	groups   store.Table[hub.Regroup]
 	presence account.Presence
 	log      *slog.Logger
@@ -108,6 +109,7 @@ func New(opts Options) *Manager {
 		opts:     opts.withDefaults(),
 		servers:  store.NewTable[hub.Server](opts.Store, store.Servers, "server"),
 		users:    store.NewTable[hub.User](opts.Store, store.Users, "user"),
+		shares:   store.NewTable[hub.Share](opts.Store, store.Shares, "share"),
 		groups:   store.NewTable[hub.Regroup](opts.Store, store.Regroups, "change of groups"),
 		presence: account.NewPresence(opts.Store),
 		log:      opts.Log,

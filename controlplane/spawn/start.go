@@ -203,7 +203,7 @@ func (m *Manager) publish(ctx context.Context, s *hub.Server) error {
 	if m.opts.Hosts != nil {
 		address = m.opts.Hosts.Address(prefix)
 	}
-	groups, err := m.groupsOf(ctx, s)
+	v, err := m.visitorsOf(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -212,10 +212,10 @@ func (m *Manager) publish(ctx context.Context, s *hub.Server) error {
 		s.LastActivity = time.Now().UTC()
 		s.Events = append(s.Events, hub.Event{Progress: 100, Ready: true, URL: address, Message: "Server ready at " + address,
 			HTMLMessage: fmt.Sprintf("Server ready at <a href=\"%[1]s\">%[1]s</a>", html.EscapeString(address))})
-		return []store.Op{store.Delete(m.startingKey(s)), store.Put(m.routeKey(s), m.route(s, groups))}
+		return []store.Op{store.Delete(m.startingKey(s)), store.Put(m.routeKey(s), m.route(s, v))}
 	})
 	if err == nil {
-		m.recheckGroups(ctx, s, groups)
+		m.recheckVisitors(ctx, s, v)
 	}
 	return err
 }
