@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
@@ -350,11 +351,29 @@ func (b *Browser) Text(selector string) string {
 	return strings.TrimSpace(Eval[string](b, fmt.Sprintf("document.querySelector(%q).textContent", selector)))
 }
 
-// Click clicks an element when it can be seen.
+// Click clicks an element when it can be seen. One that is replaced before the mouse is over it, as Chromium does once with all
+// of them when a page has been loaded, is looked for again.
 func (b *Browser) Click(selector string) {
 	b.t.Helper()
-	b.WaitSeen(selector)
-	b.do("click "+selector, chromedp.Click(chromedp.CSS(selector)))
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	for {
+		b.WaitSeen(selector)
+		err := chromedp.Do(ctx, chromedp.Click(chromedp.CSS(selector)))
+		if err == nil {
+			return
+		}
+		if !replaced(err) {
+			b.Fatalf("click %s: %v", selector, err)
+		}
+	}
+}
+
+// replaced reports whether an action failed, before it did anything, because the page is not the one any more that its element
+// was found on.
+func replaced(err error) bool {
+	var refused *cdproto.Error
+	return errors.As(err, &refused) && strings.Contains(refused.Message, "Could not find node with given id")
 }
 
 // Type presses the keys of text, wherever the focus is.
