@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -45,6 +46,8 @@ type ControlPlane struct {
 	spawner *local.Spawner
 	client  *clientv3.Client
 	log     *slog.Logger
+	// cleanup is Options.CleanupServers, until somebody shuts the hub down by API and wants it otherwise.
+	cleanup atomic.Bool
 }
 
 // New checks the options and what the machine has. It starts nothing. Errors say what to do.
@@ -67,7 +70,17 @@ func New(opts Options) (*ControlPlane, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("set up the etcd client: %w", err), spawner.Close())
 	}
-	return &ControlPlane{opts: opts, id: newReplicaID(), spawner: spawner, client: client, log: opts.Log}, nil
+	c := &ControlPlane{opts: opts, id: newReplicaID(), spawner: spawner, client: client, log: opts.Log}
+	c.cleanup.Store(opts.CleanupServers)
+	return c, nil
+}
+
+// shutdown ends the replica for somebody who asked for it by API.
+func (c *ControlPlane) shutdown(stopServers *bool) {
+	if stopServers != nil {
+		c.cleanup.Store(*stopServers)
+	}
+	c.opts.Shutdown()
 }
 
 func newReplicaID() string {
@@ -113,8 +126,8 @@ func (c *ControlPlane) Run(ctx context.Context, ready func()) error {
 	manager.Go(func() { st.Follow(workers) })
 	manager.Go(func() { parts.tokens.Tend(workers, c.opts.RotateKeysEvery, c.log) })
 	err = c.serve(ctx, parts.handler, ready)
-	if c.opts.CleanupServers {
-		c.cleanup(parts.servers)
+	if c.cleanup.Load() {
+		c.stopServers(parts.servers)
 	}
 	stopWorkers()
 	manager.Wait()
@@ -184,6 +197,7 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 		Store: st, Tokens: tokens, Spawner: c.spawner, Log: c.log, Replica: c.id, HubID: signing.HubID(),
 		APIURL: c.opts.APIURL, PublicURL: c.opts.PublicURL, Base: base, Hosts: hosts, StartTimeout: c.opts.StartTimeout, ReadyTimeout: c.opts.ReadyTimeout,
 		HoldStart: c.opts.HoldStart, ClientScopes: c.opts.OAuthScopes,
+		TokenScopes: func(ctx context.Context) ([]string, error) { return accounts.RoleScopes(ctx, "server") },
 	})
 	xsrf := web.XSRF{MAC: signing.MAC}
 	logins, err := login.New(login.Options{Providers: c.opts.Logins, HubURL: strings.TrimSuffix(c.opts.PublicURL, "/") + base.Path("/hub/"), Accounts: accounts, Store: st, MAC: signing.MAC, Log: c.log})
@@ -197,7 +211,7 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	}
 	mux := http.NewServeMux()
 	rest := api.New(api.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Base: base, Hosts: hosts,
-		Audit: audited, MaxTokenLife: c.opts.MaxTokenLife})
+		Audit: audited, MaxTokenLife: c.opts.MaxTokenLife, URL: c.opts.URL, Shutdown: c.shutdown, OwnDoor: c.opts.OwnDoor})
 	mux.Handle(oauth.Prefix, oauth.New(oauth.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Pages: html, Log: c.log,
 		PublicURL: c.opts.PublicURL, RequirePKCE: c.opts.RequirePKCE, TokenLife: c.opts.OAuthTokenLife}))
 	mux.Handle("/hub/api", rest)
@@ -274,7 +288,7 @@ func withBase(base context.Context, next http.Handler) http.Handler {
 	})
 }
 
-func (c *ControlPlane) cleanup(servers *spawn.Manager) {
+func (c *ControlPlane) stopServers(servers *spawn.Manager) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := servers.StopAll(ctx); err != nil {

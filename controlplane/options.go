@@ -73,6 +73,10 @@ type Options struct {
 	OAuthTokenLife time.Duration
 	// OAuthScopes is what servers may ask of their visitors as OAuth clients, JupyterHub's oauth_client_allowed_scopes.
 	OAuthScopes []string
+	// Shutdown ends the process as a signal does, for who asks for that by API. It ends, sooner or later, the context of Run.
+	Shutdown func()
+	// OwnDoor says that the front door is a part of this process.
+	OwnDoor bool
 	// Version is edgehub's, for people to see.
 	Version string
 	Log     *slog.Logger

@@ -74,12 +74,15 @@ func runHub(cmd *cobra.Command, s settings) error {
 	if opts.PublicURL == "" && opts.APIURL == "" {
 		opts.APIURL = opts.URL + s.BaseURL + "hub/api"
 	}
+	ctx, stop := context.WithCancel(cmd.Context())
+	defer stop()
+	opts.Shutdown = stop
 	cp, err := controlplane.New(opts)
 	if err != nil {
 		_ = l.Close()
 		return err
 	}
-	return cp.Run(cmd.Context(), func() { log.Info("hub is ready", "listen", l.Addr().String()) })
+	return cp.Run(ctx, func() { log.Info("hub is ready", "listen", l.Addr().String()) })
 }
 
 // controlPlane are the options that `up` and `hub` share.

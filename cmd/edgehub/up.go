@@ -98,6 +98,9 @@ func (u *up) run(ctx context.Context) error {
 	}
 	defer closeAudit()
 	opts.AuditLog = audit
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	opts.Shutdown, opts.OwnDoor = stop, true
 	cp, err := controlplane.New(opts)
 	if err != nil {
 		return err

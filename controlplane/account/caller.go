@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/hub"
@@ -57,7 +58,18 @@ func (a *Accounts) ByToken(ctx context.Context, secret string) (*Caller, error) 
 		return nil, err
 	}
 	c.Scopes, c.byRole = a.limited(ctx, c.rights, c.rights.all, t), a.limited(ctx, c.rights, c.rights.byRole, t)
+	if c.User != nil && t.Server == "" { // what a server asks by itself is no activity of its user
+		a.seen(ctx, c.User)
+	}
 	return c, nil
+}
+
+// seen notes a request of u, to hub.ActivityResolution. It is only a hint: it must not fail the request.
+func (a *Accounts) seen(ctx context.Context, u *hub.User) {
+	now := time.Now().UTC()
+	if hub.ActivityMoves(u.LastActivity, now) && a.ActiveAt(ctx, u.Name, now) == nil {
+		u.LastActivity = now
+	}
 }
 
 // BySession returns the caller behind a session cookie, or an Unauthenticated error.

@@ -39,9 +39,6 @@ func (a *Accounts) Services(ctx context.Context) ([]hub.Service, error) {
 // RolesOfService are the roles that a service has, sorted. The caller's rights have just been read, and the roles with them.
 func (a *Accounts) RolesOfService(s hub.Service) []string { return a.lastBook().heldBy(s) }
 
-// Roles are the roles of the caller, also those by groups.
-func (c *Caller) Roles() []string { return c.rights.roles }
-
 // CreateService stores a new service with its route. secret, if not empty, becomes its API token. It returns a Conflict error
 // if the name is taken, or the token.
 func (a *Accounts) CreateService(ctx context.Context, s hub.Service, secret string) (hub.Service, error) {

@@ -60,13 +60,23 @@ func (h *testHub) wantActive(u hub.User, name hub.ServerName, want time.Time) {
 			LastActivity time.Time `json:"last_activity"`
 		}
 	}
-	h.do("GET", "/hub/api/users/"+string(u.Name), "", as(h.token(u))).want(200).into(&model)
+	h.do("GET", "/hub/api/users/"+string(u.Name), "", as(h.ownToken(u, ""))).want(200).into(&model)
 	if got := model.Servers[name].LastActivity; !got.Equal(want) {
 		h.t.Errorf("server %s/%s was last active at %s, want %s", u.Name, name, got, want)
 	}
 	if !model.LastActivity.Equal(want) {
 		h.t.Errorf("%s was last active at %s, want %s", u.Name, model.LastActivity, want)
 	}
+}
+
+// ownToken is one as servers get, with which requests are no activity of the user.
+func (h *testHub) ownToken(u hub.User, name hub.ServerName) string {
+	h.t.Helper()
+	_, own, err := h.tokens.Issue(h.t.Context(), hubToken(u, string(u.Name)+"/"+string(name), "users:activity!user", "access:servers!server", "read:users!user", "read:servers!user"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return own
 }
 
 // revision is that of the newest write to a server's record.
@@ -83,6 +93,7 @@ func TestEdgesReportActivity(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	alice, bob := h.user("alice", false), h.user("bob", false)
+	root := as(h.token(h.user("root", true))) // a request of alice's would be activity
 	h.running(alice, "")
 	h.running(alice, "lab2")
 	h.running(bob, "")
@@ -105,7 +116,7 @@ func TestEdgesReportActivity(t *testing.T) {
 		for _, d := range []time.Duration{-2 * time.Hour, -time.Second, 0, time.Second, hub.ActivityResolution - time.Second} {
 			h.report(routes.SignActivity(mine, at.Add(d).Unix())).wantJSON(200, `{"accepted":1,"ignored":0}`)
 			h.do("POST", "/hub/api/users/alice/activity", fmt.Sprintf(`{"last_activity":%[1]q,"servers":{"":{"last_activity":%[1]q}}}`,
-				at.Add(d).Format(time.RFC3339)), as(h.token(alice))).want(200)
+				at.Add(d).Format(time.RFC3339)), root).want(200)
 		}
 		h.wantActive(alice, "", at)
 		if after := h.revision(alice, ""); after != before {
@@ -136,11 +147,11 @@ func TestEdgesReportActivity(t *testing.T) {
 		}
 	})
 	t.Run("of a start that is over", func(t *testing.T) {
-		h.do("DELETE", "/hub/api/users/bob/server", "", as(h.token(bob))).want(204)
+		h.do("DELETE", "/hub/api/users/bob/server", "", root).want(204)
 		h.report(routes.SignActivity(&routes.Route{Prefix: "/user/bob/", Gen: 1, Secret: strings.Repeat("x", 20)}, time.Now().Unix())).
 			wantJSON(200, `{"accepted":0,"ignored":1}`)
 		old := *mine
-		h.do("DELETE", "/hub/api/users/alice/server", "", as(h.token(alice))).want(204)
+		h.do("DELETE", "/hub/api/users/alice/server", "", root).want(204)
 		h.running(alice, "")
 		at := h.idleFor(alice, "", 2*time.Hour)
 		h.report(routes.SignActivity(&old, time.Now().Unix())).wantJSON(200, `{"accepted":0,"ignored":1}`)
@@ -175,10 +186,7 @@ func TestAServerReportsItsOwnActivity(t *testing.T) {
 	h.running(alice, "")
 	h.running(alice, "lab2")
 	at := h.idleFor(alice, "lab2", 2*time.Hour)
-	_, own, err := h.tokens.Issue(t.Context(), hubToken(alice, "alice/", "users:activity!user", "access:servers!server"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	own := h.ownToken(alice, "")
 	body := func(name string) string {
 		return fmt.Sprintf(`{"servers":{%q:{"last_activity":%q}}}`, name, time.Now().UTC().Format(time.RFC3339))
 	}

@@ -38,6 +38,13 @@ type Options struct {
 	Base routes.Base
 	// Hosts are the hub's hosts if every user has one, else nil.
 	Hosts *routes.Hosts
+	// URL is where this replica is, as it tells edges.
+	URL string
+	// Shutdown ends this process as SIGTERM does. What is not nil says whether all servers are stopped before, else its
+	// configuration does.
+	Shutdown func(stopServers *bool)
+	// OwnDoor says that the front door is a part of this process.
+	OwnDoor bool
 }
 
 // API is the REST API. Make one with New.
@@ -60,7 +67,23 @@ func New(opts Options) http.Handler {
 	}
 	mux.Handle("/hub/api", adapter.Handle(unknown(mux)))
 	mux.Handle("/hub/api/", adapter.Handle(unknown(mux)))
+	for path := range a.withSlash() {
+		mux.Handle(path, adapter.Handle(unknown(mux)))
+	}
 	return headers(mux)
+}
+
+// withSlash are the paths that are routes only with a slash behind them. The mux would lead there, and a client that follows
+// would share the default server when it names none.
+func (a *API) withSlash() map[string]bool {
+	paths := map[string]bool{}
+	for _, rt := range a.table() {
+		_, path, _ := strings.Cut(rt.pattern, " ")
+		if path, ok := strings.CutSuffix(path, "/{$}"); ok && path != "/hub/api" {
+			paths[path] = true
+		}
+	}
+	return paths
 }
 
 // route is one line of the API.
@@ -86,6 +109,7 @@ func (a *API) table() []route {
 		{"GET /hub/api/openapi.json", only(public), a.openapi},
 		{"GET /hub/api/docs", only(public), a.docs},
 		{"GET /hub/api/info", only("read:hub"), a.info},
+		{"POST /hub/api/shutdown", only("shutdown"), a.shutdown},
 		{"GET /hub/api/user", only(public), a.whoami},
 		{"GET /hub/api/authorizations/token/{secret}", only(public), a.tokenOwner},
 		{"POST /hub/api/authorizations/token", only(public), a.noTokenForPassword},
@@ -98,6 +122,7 @@ func (a *API) table() []route {
 		{"DELETE /hub/api/users/{user}", only("delete:users"), a.deleteUser},
 		{"DELETE /hub/api/users/{user}/identity", only("admin:users"), a.unbindUser},
 		{"POST /hub/api/users/{user}/activity", only("users:activity"), a.postActivity},
+		{"POST /hub/api/users/{user}/admin-access", only("servers"), a.adminAccess},
 
 		{"GET /hub/api/groups", only("list:groups"), a.listGroups},
 		{"POST /hub/api/groups", only("admin:groups"), a.createGroups},
@@ -179,6 +204,7 @@ func (a *API) table() []route {
 		{"DELETE /hub/api/routes/{prefix...}", only("proxy"), a.deleteRoute},
 		{"GET /hub/api/proxy", only("proxy"), a.proxyTable},
 		{"POST /hub/api/proxy", only("proxy"), a.syncProxy},
+		{"PATCH /hub/api/proxy", only("proxy"), a.moveProxy},
 
 		{"GET /hub/api/keys", only("read:hub"), a.listKeys},
 		{"POST /hub/api/keys/rotate", only("admin:users"), a.rotateKeys},
@@ -330,18 +356,23 @@ func unknown(mux *http.ServeMux) web.Handler {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 			probe := r.Clone(r.Context())
 			probe.Method = method
-			if _, pattern := mux.Handler(probe); pattern == "/hub/api/" || pattern == "/hub/api" {
-				continue
+			if _, pattern := mux.Handler(probe); !strings.HasPrefix(pattern, method) {
+				continue // it is not of the table
 			}
 			if r.Method == http.MethodOptions {
-				w.Header().Set("Content-Type", "application/json")
-				w.WriteHeader(http.StatusOK)
-				return nil
+				return done(w)
 			}
 			return &web.StatusError{Code: http.StatusMethodNotAllowed, Message: "Method Not Allowed"}
 		}
 		return hub.Errorf(hub.NotFound, "Not Found")
 	}
+}
+
+// done is an empty answer of JupyterHub's type.
+func done(w http.ResponseWriter) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusOK)
+	return nil
 }
 
 func (a *API) version(w http.ResponseWriter, _ *http.Request, _ *account.Caller) error {

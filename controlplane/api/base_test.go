@@ -28,7 +28,7 @@ func TestURLsBelowABase(t *testing.T) {
 		RouteSpec string `json:"routespec"`
 	}
 	h.do("GET", "/teaching/hub/api/proxy", "", as(admin)).want(200).into(&table)
-	if len(table) != 1 || table["/teaching/user/alice/"].RouteSpec != "/teaching/user/alice/" {
+	if len(table) != 2 || table["/teaching/"].RouteSpec != "/teaching/" || table["/teaching/user/alice/"].RouteSpec != "/teaching/user/alice/" {
 		t.Errorf("the proxy's table is %+v", table)
 	}
 	var page struct {

@@ -238,7 +238,7 @@ func (a *API) putProperties(w http.ResponseWriter, r *http.Request, c *account.C
 
 func checkProperties(raw json.RawMessage) error {
 	if !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) {
-		return hub.Errorf(hub.Invalid, "properties must be a JSON object")
+		return hub.Errorf(hub.Invalid, "Must specify properties as a JSON object")
 	}
 	if len(raw) > maxProperties {
 		return hub.Errorf(hub.Invalid, "properties are too large: at most %d KiB", maxProperties>>10)

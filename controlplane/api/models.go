@@ -131,16 +131,13 @@ func tokenModel(t hub.Token, now []string) map[string]any {
 	return m
 }
 
-// whoamiModel is the caller's own model with what it presented.
-func (a *API) whoamiModel(c *account.Caller, servers []hub.Server) map[string]any {
-	var m map[string]any
-	if c.User != nil {
-		owner := access.Owner{User: string(c.User.Name)}
-		identify := a.Accounts.Catalog().ExpandKnown(owner, append(access.IdentifyScopes(owner), c.Scopes.Strings()...)...)
-		m = a.userModel(*c.User, servers, identify, false)
-	} else {
-		m = map[string]any{"kind": "service", "name": c.Service, "admin": c.Admin(), "roles": orEmpty(c.Roles())}
-	}
+// identifying are a caller's scopes with those that let everybody see who they are.
+func (a *API) identifying(c *account.Caller, owner access.Owner) access.Set {
+	return a.Accounts.Catalog().ExpandKnown(owner, append(access.IdentifyScopes(owner), c.Scopes.Strings()...)...)
+}
+
+// whoamiModel adds what the caller presented to its own model.
+func whoamiModel(c *account.Caller, m map[string]any) map[string]any {
 	m["token_id"], m["session_id"], m["scopes"] = nil, nil, orEmpty(c.Scopes.Strings())
 	if c.Token != nil {
 		m["token_id"] = c.Token.ID

@@ -101,7 +101,9 @@ func (op *operation) complete(method, path string, scopes []string) {
 	for _, name := range pathParameter.FindAllStringSubmatch(path, -1) {
 		op.Parameters = append(op.Parameters, map[string]any{"$ref": "#/components/parameters/" + name[1]})
 	}
-	op.Responses["default"] = map[string]any{"$ref": "#/components/responses/Error"}
+	if op.Responses["default"] == nil {
+		op.Responses["default"] = map[string]any{"$ref": "#/components/responses/Error"}
+	}
 	op.Security = []map[string][]string{}
 	if scopes[0] != public {
 		op.Scopes = scopes
@@ -109,9 +111,19 @@ func (op *operation) complete(method, path string, scopes []string) {
 	}
 }
 
+// described are all routes below /hub/api: those of this package, and those of package oauth, which checks credentials itself.
+func (a *API) described() []route {
+	oauth := []string{"GET " + apiPrefix + "/oauth2/authorize", "POST " + apiPrefix + "/oauth2/authorize", "POST " + apiPrefix + "/oauth2/token"}
+	all := a.table()
+	for _, pattern := range oauth {
+		all = append(all, route{pattern: pattern, scopes: []string{public}})
+	}
+	return all
+}
+
 // openapi answers with the document.
 func (a *API) openapi(w http.ResponseWriter, _ *http.Request, _ *account.Caller) error {
-	doc, err := document(a.table(), a.Base.Path(apiPrefix))
+	doc, err := document(a.described(), a.Base.Path(apiPrefix))
 	if err != nil {
 		return err
 	}
@@ -135,13 +147,14 @@ var docsPage = template.Must(template.New("openapi").Funcs(template.FuncMap{"ind
 
 // docs answers with the document as a page for people. It has no script.
 func (a *API) docs(w http.ResponseWriter, _ *http.Request, _ *account.Caller) error {
-	doc, err := document(a.table(), a.Base.Path(apiPrefix))
+	table := a.described()
+	doc, err := document(table, a.Base.Path(apiPrefix))
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", "frame-ancestors 'none'; default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'")
-	return docsPage.Execute(w, map[string]any{"Info": doc.Info, "Server": a.Base.Path(apiPrefix), "Sections": sections(doc, a.table()), "Schemas": doc.Components["schemas"]})
+	return docsPage.Execute(w, map[string]any{"Info": doc.Info, "Server": a.Base.Path(apiPrefix), "Sections": sections(doc, table), "Schemas": doc.Components["schemas"]})
 }
 
 func sections(doc *openapiDoc, table []route) []section {
@@ -149,9 +162,14 @@ func sections(doc *openapiDoc, table []route) []section {
 	for i, tag := range doc.Tags {
 		list[i] = section{Name: tag["name"], Description: tag["description"]}
 	}
+	shown := map[*operation]bool{}
 	for _, rt := range table {
 		method, path, _ := strings.Cut(rt.pattern, " ")
 		op := doc.Paths[documentPath(path)][strings.ToLower(method)]
+		if shown[op] { // the version has two routes
+			continue
+		}
+		shown[op] = true
 		i := slices.IndexFunc(list, func(s section) bool { return s.Name == op.Tags[0] })
 		list[i].Operations = append(list[i].Operations, listed{Method: method, Path: documentPath(path), operation: op})
 	}

@@ -16,7 +16,7 @@ import (
 
 // described is the router of the document.
 var described = sync.OnceValues(func() (routers.Router, error) {
-	doc, err := document((&API{}).table(), apiPrefix)
+	doc, err := document((&API{}).described(), apiPrefix)
 	if err != nil {
 		return nil, err
 	}
@@ -83,17 +83,20 @@ func TestDocumentAsPage(t *testing.T) {
 	if !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") || strings.Contains(a.body, "<script") {
 		t.Errorf("the page is %s", a.header.Get("Content-Type"))
 	}
-	for _, rt := range (&API{}).table() {
+	for _, rt := range (&API{}).described() {
 		_, pattern, _ := strings.Cut(rt.pattern, " ")
 		if !strings.Contains(a.body, "<code>"+documentPath(pattern)+"</code>") {
 			t.Errorf("the page does not show %s", rt.pattern)
 		}
 	}
+	if n := strings.Count(a.body, "<code>/</code>"); n != 1 {
+		t.Errorf("the page shows GET / %d times", n)
+	}
 }
 
 func TestDocumentMissesNothing(t *testing.T) {
 	t.Parallel()
-	table := (&API{}).table()
+	table := (&API{}).described()
 	if _, err := document(append(table, route{"GET /hub/api/undescribed", []string{public}, nil}), apiPrefix); err == nil {
 		t.Error("a route without a description is not noticed")
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/edgehub/edgehub/routes"
 )
 
-// proxyTable answers with what edges serve, in JupyterHub's form: an object by prefix. The hub itself is not among it, since
-// it is wherever a replica is.
+// proxyTable answers with what edges serve, in JupyterHub's form: an object by prefix. What no other route has is the hub's, at
+// any of its replicas; the one that answers names itself.
 func (a *API) proxyTable(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
 	offset, limit, paged, err := window(r)
 	if err != nil {
@@ -24,6 +24,7 @@ func (a *API) proxyTable(w http.ResponseWriter, r *http.Request, _ *account.Call
 		return err
 	}
 	slices.SortFunc(records, func(x, y store.Record[routes.Route]) int { return strings.Compare(x.Value.Prefix, y.Value.Prefix) })
+	records = slices.Insert(records, 0, store.Record[routes.Route]{Value: routes.Route{Prefix: "/", Target: a.URL}})
 	total := len(records)
 	if paged || r.URL.Query().Has("limit") || r.URL.Query().Has("offset") {
 		records = records[min(offset, total):min(offset+limit, total)]
@@ -54,10 +55,12 @@ func (a *API) lastUses(r *http.Request) (map[string]any, error) {
 
 func (a *API) proxyEntry(r routes.Route, used map[string]any) map[string]any {
 	data := map[string]any{"extra": true, "last_activity": nil}
-	if r.OwnerID != "" {
+	switch {
+	case r.Prefix == "/":
+		data = map[string]any{"hub": true}
+	case r.OwnerID != "":
 		data = map[string]any{"user": r.Owner, "server_name": r.Server, "last_activity": used[r.Owner+"/"+r.Server]}
-	}
-	if r.Service != "" {
+	case r.Service != "":
 		data = map[string]any{"service": r.Service, "last_activity": nil}
 	}
 	return map[string]any{"routespec": a.Base.Path(r.Prefix), "target": r.Target, "data": data}
@@ -68,6 +71,10 @@ func (a *API) syncProxy(w http.ResponseWriter, r *http.Request, _ *account.Calle
 	if err := readKnown(w, r, &struct{}{}); err != nil {
 		return err
 	}
-	w.WriteHeader(http.StatusOK)
-	return nil
+	return done(w)
+}
+
+// moveProxy is JupyterHub's way to tell the hub of another proxy. Here front doors find the hub, and not the hub them.
+func (a *API) moveProxy(http.ResponseWriter, *http.Request, *account.Caller) error {
+	return hub.Errorf(hub.Invalid, "There is no proxy that the hub must know: front doors find their routes in etcd. Start another one with the same etcd.")
 }

@@ -241,8 +241,8 @@ func TestATokenForNameAndPassword(t *testing.T) {
 		{"nobody", `{"auth":{"username":"alice","password":"correct horse of alice"}}`, 403},
 		{"alice", `{"auth":{}}`, 403},
 		{"alice", `{"auth":null}`, 403},
-		{"alice", `{"auth":"alice"}`, 403},
-		{"alice", `{`, 403},
+		{"alice", `{"auth":"alice"}`, 400},
+		{"alice", `{`, 400},
 		{"alice", ``, 403},
 	} {
 		a := h.do("POST", "/hub/api/users/"+s.user+"/tokens", s.body)

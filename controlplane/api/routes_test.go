@@ -103,7 +103,7 @@ func TestRoutesByHandAndServersLeaveEachOtherAlone(t *testing.T) {
 		Data map[string]any `json:"data"`
 	}
 	h.do("GET", "/hub/api/proxy", "", root).want(200).into(&table)
-	if data := table["/user/alice/"].Data; len(table) != 2 || data["user"] != "alice" || data["server_name"] != "" || data["last_activity"] == nil {
+	if data := table["/user/alice/"].Data; len(table) != 3 || data["user"] != "alice" || data["server_name"] != "" || data["last_activity"] == nil {
 		t.Errorf("the routing table is %v", table)
 	}
 	h.runtime.set(func(rt *runtime) { clear(rt.live) }) // it ends by itself: only the reconciler sees that

@@ -146,8 +146,7 @@ func (a *API) deleteService(w http.ResponseWriter, r *http.Request, _ *account.C
 	if err := a.Accounts.DeleteService(r.Context(), s.Name); err != nil {
 		return err
 	}
-	w.WriteHeader(http.StatusOK)
-	return nil
+	return done(w)
 }
 
 // serviceModel is a service as the holder of scopes may see it.

@@ -33,7 +33,7 @@ func TestServicesAtRunTime(t *testing.T) {
 		t.Errorf("route: %+v %v", r, err)
 	}
 
-	h.do("GET", "/hub/api/user", "", as(secret)).wantJSON(http.StatusOK, `{"kind":"service","name":"stats","admin":false,"roles":[],
+	h.do("GET", "/hub/api/user", "", as(secret)).wantJSON(http.StatusOK, `{"kind":"service","name":"stats","admin":false,
 		"scopes":[],"token_id":"<token id>","session_id":null}`)
 	h.do("GET", "/hub/api/services", "", as(secret)).want(http.StatusForbidden)
 	h.do("GET", "/hub/api/services", "", as(root)).want(http.StatusOK)

@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/hub"
@@ -35,6 +36,7 @@ func (a *API) listServerCodes(w http.ResponseWriter, r *http.Request, _ *account
 }
 
 func (a *API) writeCodes(w http.ResponseWriter, r *http.Request, codes []hub.ShareCode) error {
+	slices.SortStableFunc(codes, func(x, y hub.ShareCode) int { return x.Created.Compare(y.Created) })
 	return writeEnvelope(w, r, codes, func(c hub.ShareCode) (map[string]any, error) { return a.codeModel(r, &c) })
 }
 

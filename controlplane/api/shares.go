@@ -278,8 +278,9 @@ func (a *API) writeShare(w http.ResponseWriter, r *http.Request, sh *hub.Share) 
 	return web.JSON(w, http.StatusOK, m)
 }
 
-// writeShares answers with a page of shares, which is always in JupyterHub's envelope.
+// writeShares answers with a page of shares, the oldest first, which is always in JupyterHub's envelope.
 func (a *API) writeShares(w http.ResponseWriter, r *http.Request, shares []hub.Share) error {
+	slices.SortStableFunc(shares, func(x, y hub.Share) int { return x.Created.Compare(y.Created) })
 	return writeEnvelope(w, r, shares, func(sh hub.Share) (map[string]any, error) { return a.shareModel(r, &sh) })
 }
 

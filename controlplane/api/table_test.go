@@ -13,6 +13,7 @@ import (
 const (
 	noCredentials = "Missing or invalid credentials."
 	noAccess      = "No access to resources or resources not found"
+	hubRoute      = `"/":{"routespec":"/","target":"http://127.0.0.1:8081","data":{"hub":true}}`
 )
 
 // userJSON is the model of a user who has no server, as somebody sees it who may see all.
@@ -75,7 +76,7 @@ func TestEveryEndpoint(t *testing.T) {
 	h := newHub(t)
 	secrets := map[string]string{"root": h.token(h.user("root", true)), "alice": h.token(h.user("alice", false)), "nobody": ""}
 	const plain, admin = `["user"]`, `["admin","user"]`
-	alice := userJSON("alice", false, plain, "null")
+	alice := userJSON("alice", false, plain, `"<time>"`)
 	running := serverJSON("", "/user/alice/", "/hub/api/users/alice/server/progress", true, `{"profile":"big"}`, "null")
 	lab := serverJSON("srv", "/user/alice/srv/", "/hub/api/users/alice/servers/srv/progress", true, `{}`, "null")
 	narrow := `["read:servers!user=alice","read:users:groups!user=alice","read:users:name!user=alice"]`
@@ -94,6 +95,11 @@ func TestEveryEndpoint(t *testing.T) {
 		{"nobody", "GET /hub/api/authorizations/token/" + secrets["alice"], "", 403, "", noCredentials},
 		{"alice", "GET /hub/api/authorizations/token/none", "", 404, "", "No such token."},
 		{"root", "POST /hub/api/authorizations/token", "", 404, "", "This is gone since JupyterHub 2.0. Use /hub/api/users/:user/tokens instead."},
+
+		// The end of the replica. What it really does is in shutdown_test.go.
+		{"alice", "POST /hub/api/shutdown", "", 403, "", "Action is not authorized with current scopes; requires any of [shutdown]"},
+		{"root", "POST /hub/api/shutdown", `{"servers":"x"}`, 400, "", "servers has the wrong type: got a JSON string."},
+		{"root", "POST /hub/api/shutdown", `{"server":true}`, 400, "", "Unknown key 'server': known are [proxy, servers]."},
 
 		// Groups.
 		{"root", "GET /hub/api/groups", "", 200, "[]", ""},
@@ -117,7 +123,7 @@ func TestEveryEndpoint(t *testing.T) {
 		{"root", "DELETE /hub/api/groups/staff/users", `{"users":["alice","root"]}`, 200, groupJSON("staff", "[]", "{}"), ""},
 		{"root", "DELETE /hub/api/groups/staff/users", "", 400, "", "Must specify users to remove"},
 		{"root", "PUT /hub/api/groups/staff/properties", `{"cpu":2}`, 200, groupJSON("staff", "[]", `{"cpu":2}`), ""},
-		{"root", "PUT /hub/api/groups/staff/properties", `[]`, 400, "", "properties must be a JSON object"},
+		{"root", "PUT /hub/api/groups/staff/properties", `[]`, 400, "", "Must specify properties as a JSON object"},
 		{"root", "PUT /hub/api/groups/none/properties", `{}`, 404, "", "No such group: none"},
 		{"root", "GET /hub/api/groups/staff", "", 200, groupJSON("staff", "[]", `{"cpu":2}`), ""},
 		{"root", "DELETE /hub/api/groups/staff", "", 204, "", ""},
@@ -132,7 +138,7 @@ func TestEveryEndpoint(t *testing.T) {
 		{"root", "POST /hub/api/", "", 405, "", "Method Not Allowed"},
 
 		// Users.
-		{"root", "GET /hub/api/users", "", 200, "[" + userJSON("root", true, admin, "null") + "," + alice + "]", ""},
+		{"root", "GET /hub/api/users", "", 200, "[" + userJSON("root", true, admin, `"<time>"`) + "," + alice + "]", ""},
 		{"alice", "GET /hub/api/users", "", 403, "", "Action is not authorized with current scopes; requires any of [list:users]"},
 		{"root", "GET /hub/api/users?state=bogus", "", 400, "", "Unrecognized state filter: 'bogus'"},
 		{"root", "GET /hub/api/users?limit=x", "", 400, "", "Invalid argument type, offset and limit must be integers"},
@@ -209,6 +215,8 @@ func TestEveryEndpoint(t *testing.T) {
 		{"alice", "POST /hub/api/users/alice/activity", `{}`, 400, "", "body must contain at least one of `last_activity` or `servers`"},
 		{"alice", "POST /hub/api/users/alice/activity", `{"servers":{"zz":{"last_activity":"2020-01-01T00:00:00Z"}}}`, 400, "",
 			"No such server 'zz' for user alice"},
+		{"root", "POST /hub/api/users/alice/admin-access", "", 403, "",
+			"admin access to user servers disabled: visit the server with the scope access:servers instead."},
 		{"alice", "POST /hub/api/users/bob/activity", `{"last_activity":"2020-01-01T00:00:00Z"}`, 404, "", noAccess},
 		{"alice", "DELETE /hub/api/users/alice/servers/srv", "", 204, "", ""},
 		{"alice", "DELETE /hub/api/users/alice/server", "", 204, "", ""},
@@ -256,7 +264,7 @@ func TestEveryEndpoint(t *testing.T) {
 		{"root", "POST /hub/api/services/stats", `{"url":"http://127.0.0.1:9"}`, 201, statsService, ""},
 		{"root", "POST /hub/api/services/stats", `{}`, 409, "", "Service stats already exists"},
 		{"root", "GET /hub/api/services/stats", "", 200, statsService, ""},
-		{"root", "GET /hub/api/proxy", "", 200, `{"/services/stats/":{"routespec":"/services/stats/","target":"http://127.0.0.1:9","data":{"service":"stats","last_activity":null}}}`, ""},
+		{"root", "GET /hub/api/proxy", "", 200, `{` + hubRoute + `,"/services/stats/":{"routespec":"/services/stats/","target":"http://127.0.0.1:9","data":{"service":"stats","last_activity":null}}}`, ""},
 		{"root", "DELETE /hub/api/services/stats", "", 200, "", ""},
 		{"root", "DELETE /hub/api/services/stats", "", 404, "", "No such service: stats"},
 		{"root", "GET /hub/api/services", "", 200, `{}`, ""},
@@ -285,9 +293,12 @@ func TestEveryEndpoint(t *testing.T) {
 		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","secret":"0123456789abcde\n"}`, 400, "", badSecret},
 		{"root", "PUT /hub/api/routes/x/", `{"target":"http://h","auth":"none","users":["alice"]}`, 400, "",
 			"With auth none everybody may visit, so there is no list and no secret. Use headers to protect a program that does not sign people in itself."},
-		{"root", "GET /hub/api/proxy", "", 200, `{"/dash/":{"routespec":"/dash/","target":"http://127.0.0.1:8050","data":{"extra":true,"last_activity":null}}}`, ""},
+		{"root", "GET /hub/api/proxy", "", 200, `{` + hubRoute + `,"/dash/":{"routespec":"/dash/","target":"http://127.0.0.1:8050","data":{"extra":true,"last_activity":null}}}`, ""},
 		{"alice", "GET /hub/api/proxy", "", 403, "", "Action is not authorized with current scopes; requires any of [proxy]"},
+		{"root", "GET /hub/api/proxy?limit=1", "", 200, `{` + hubRoute + `}`, ""},
 		{"root", "POST /hub/api/proxy", "", 200, "", ""},
+		{"root", "PATCH /hub/api/proxy", `{"api_url":"http://127.0.0.1:1"}`, 400, "",
+			"There is no proxy that the hub must know: front doors find their routes in etcd. Start another one with the same etcd."},
 		{"root", "DELETE /hub/api/routes/dash/", "", 204, "", ""},
 		{"root", "DELETE /hub/api/routes/dash/", "", 404, "", "No such route: /dash/"},
 		{"root", "DELETE /hub/api/routes/user/alice/", "", 400, "", "The prefix /user/alice/ belongs to users' servers."},

@@ -65,25 +65,19 @@ type tokenBody struct {
 // createToken issues a token and shows its secret once. It never holds more than its owner does. Who has no credential may
 // send name and password.
 func (a *API) createToken(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
-	var body tokenBody
-	c, callerErr := a.caller(r)
-	if callerErr != nil && hub.KindOf(callerErr) != hub.Unauthenticated {
-		return callerErr
-	}
-	if err := web.ReadJSON(w, r, &body); err != nil {
-		if c == nil {
-			return callerErr
-		}
+	if err := mustBeText(w, r); err != nil {
 		return err
 	}
-	if c == nil {
-		if body.Auth == nil {
-			return callerErr
-		}
-		var err error
-		if c, err = a.Accounts.ByPassword(r.Context(), body.Auth.Username, body.Auth.Password); err != nil {
-			return err
-		}
+	var body tokenBody
+	if err := web.ReadJSON(w, r, &body); err != nil {
+		return err
+	}
+	c, err := a.caller(r)
+	if hub.KindOf(err) == hub.Unauthenticated && body.Auth != nil {
+		c, err = a.Accounts.ByPassword(r.Context(), body.Auth.Username, body.Auth.Password)
+	}
+	if err != nil {
+		return err
 	}
 	return a.audited(w, r, c, func(w http.ResponseWriter) error { return a.issue(w, r, c, body) })
 }
@@ -165,6 +159,8 @@ func (a *API) expiry(seconds *int64) (time.Time, error) {
 func (a *API) requestedScopes(r *http.Request, u hub.User, body tokenBody) ([]string, error) {
 	var scopes, roles []string
 	switch {
+	case body.Scopes != nil && body.Roles != nil:
+		return nil, hub.Errorf(hub.Invalid, "Give scopes or roles, not both.")
 	case body.Scopes == nil && body.Roles == nil:
 		roles = []string{"token"}
 	case body.Roles != nil:

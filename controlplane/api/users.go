@@ -83,7 +83,7 @@ func (a *API) listable(r *http.Request, c *account.Caller) ([]hub.UserName, erro
 
 func withStopped(r *http.Request) bool {
 	q := r.URL.Query()
-	v := q.Get("include_stopped_servers")
+	v := strings.ToLower(q.Get("include_stopped_servers")) // Python says False
 	return q.Has("include_stopped_servers") && v != "0" && v != "false"
 }
 
@@ -190,6 +190,9 @@ func (a *API) createUser(w http.ResponseWriter, r *http.Request, c *account.Call
 		return err
 	}
 	name, err := hub.ParseUserName(r.PathValue("user"))
+	if err == nil && string(name) != r.PathValue("user") { // the address would not be the new user's
+		err = hub.Errorf(hub.Invalid, "Invalid username: %s. Names of users are in lower case: %s", r.PathValue("user"), name)
+	}
 	if err != nil {
 		return err
 	}
@@ -229,6 +232,9 @@ func (a *API) patchUser(w http.ResponseWriter, r *http.Request, c *account.Calle
 	var body map[string]json.RawMessage
 	if err := web.ReadJSON(w, r, &body); err != nil {
 		return err
+	}
+	if body == nil {
+		return hub.Errorf(hub.Invalid, "The body must be a JSON object that says what to change.")
 	}
 	change, err := parseChange(body)
 	if err != nil {

@@ -306,7 +306,7 @@ func TestActivity(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	alice := h.user("alice", false)
-	secret := as(h.token(alice))
+	secret := as(h.token(h.user("root", true))) // a request of alice's would be activity
 	h.running(alice, "")
 	started := h.idleFor(alice, "", 3*time.Hour)
 	post := func(body string) answer {
@@ -369,4 +369,36 @@ func TestActivity(t *testing.T) {
 		t.Errorf("a report that was refused moved the server's last activity to %s", got)
 	}
 	post(fmt.Sprintf(`{"last_activity":%q}`, now(60*time.Minute))).want(400)
+}
+
+// A request with a user's token is activity of the user, as in JupyterHub, but not what a server asks by itself.
+func TestRequestsAreActivity(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	alice := h.user("alice", false)
+	active := func() time.Time {
+		t.Helper()
+		u, err := h.accounts.Get(t.Context(), "alice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u.LastActivity
+	}
+	h.do("GET", "/hub/api/user", "", as(h.ownToken(alice, ""))).want(200)
+	if got := active(); !got.IsZero() {
+		t.Errorf("after a request of alice's server she was active at %s", got)
+	}
+	var model struct {
+		LastActivity time.Time `json:"last_activity"`
+	}
+	before, secret := time.Now(), as(h.token(alice))
+	h.do("GET", "/hub/api/user", "", secret).want(200).into(&model)
+	first := active()
+	if first.Before(before) || first.After(time.Now()) || !model.LastActivity.Equal(first.Truncate(time.Microsecond)) {
+		t.Errorf("after her request she was active at %s, and the answer says %s", first, model.LastActivity)
+	}
+	h.do("GET", "/hub/api/user", "", secret).want(200)
+	if got := active(); !got.Equal(first) {
+		t.Errorf("the next request was worth a write: %s", got)
+	}
 }

@@ -12,6 +12,9 @@ import (
 // acceptShareForm shows what a share code is for. Nothing happens before the form is sent: a link of another site can open this.
 func (p *Pages) acceptShareForm(v visit) error {
 	code := v.r.URL.Query().Get("code")
+	if code == "" {
+		return hub.Errorf(hub.Invalid, "The address has no code. Open the whole link that you were sent.")
+	}
 	c, s, err := p.Accounts.ShareCode(v.r.Context(), code)
 	if err != nil {
 		return err

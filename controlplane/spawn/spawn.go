@@ -23,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/store"
@@ -58,6 +59,8 @@ type Options struct {
 	HoldStart time.Duration
 	// ClientScopes is what servers may ask of their visitors as OAuth clients.
 	ClientScopes []string
+	// TokenScopes are those of the token that a server gets at its start. Nil is what the role server has by default.
+	TokenScopes func(context.Context) ([]string, error)
 }
 
 func (o Options) withDefaults() Options {
@@ -69,6 +72,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.StopGrace == 0 {
 		o.StopGrace = 10 * time.Second
+	}
+	if o.TokenScopes == nil {
+		o.TokenScopes = func(context.Context) ([]string, error) { return access.RoleScopes(access.DefaultRoles(), "server") }
 	}
 	return o
 }

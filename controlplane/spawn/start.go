@@ -146,10 +146,13 @@ func (m *Manager) bringUp(ctx context.Context, s *hub.Server) error {
 // token and generation, because the secret of the first one is known to nobody.
 func (m *Manager) makeInstance(ctx context.Context, s *hub.Server, name string) error {
 	oldToken := s.TokenID
+	scopes, err := m.opts.TokenScopes(ctx)
+	if err != nil {
+		return fmt.Errorf("read the scopes of servers' tokens: %w", err)
+	}
 	// Not ctx: an issue that is broken off may have happened, and nobody would know the token's id.
 	t, secret, err := m.opts.Tokens.Issue(context.WithoutCancel(ctx), hub.Token{
-		User: s.User, UserID: s.UserID, Server: s.FullName(), Note: "Server at " + m.prefix(s),
-		Scopes: []string{"users:activity!user", "access:servers!server"},
+		User: s.User, UserID: s.UserID, Server: s.FullName(), Note: "Server at " + m.prefix(s), Scopes: scopes,
 	})
 	if err != nil {
 		return err

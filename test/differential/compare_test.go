@@ -12,7 +12,8 @@ import (
 
 // differences are what two answers differ in, "KEY: THEIRS -> OURS".
 func differences(theirs, ours answer) []string {
-	keys := maps.Clone(theirs)
+	keys := answer{} // also if one of the answers is not there
+	maps.Copy(keys, theirs)
 	maps.Copy(keys, ours)
 	var all []string
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
