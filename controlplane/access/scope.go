@@ -61,7 +61,7 @@ type Error struct {
 }
 
 // Error returns the scope and what is wrong with it.
-func (e *Error) Error() string { return fmt.Sprintf("scope %q %s", e.Scope, e.Reason) }
+func (e *Error) Error() string { return fmt.Sprintf("scope %.100q %s", e.Scope, e.Reason) }
 
 // Parse takes a scope string apart. The result's String is the input again.
 // It refuses, with an [*Error], a name no scope can have, an unknown filter

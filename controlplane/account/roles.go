@@ -178,9 +178,14 @@ func (a *Accounts) checkRole(r hub.Role) error {
 			return hub.Errorf(hub.Invalid, "A role can have at most %d %s.", maxRoleMembers, what)
 		}
 	}
-	for _, name := range slices.Concat(r.Groups, r.Services) {
-		if name == "" || len(name) > 255 {
-			return hub.Errorf(hub.Invalid, "The name of a group or service must have 1 to 255 bytes.")
+	for _, name := range r.Groups {
+		if _, err := hub.ParseGroupName(name); err != nil {
+			return err
+		}
+	}
+	for _, name := range r.Services {
+		if _, err := hub.ParseServiceName(name); err != nil {
+			return err
 		}
 	}
 	if len(r.Scopes) > maxRoleScopes || len(r.Description) > maxRoleText || len(strings.Join(r.Scopes, "")) > 100*maxRoleText {

@@ -94,7 +94,7 @@ func TestAConfigurationThatCannotBeMeantIsRefused(t *testing.T) {
 		"custom scope":        {account.Config{CustomScopes: map[string][]string{"custom:a:b": {"admin:users"}}}, "custom_scopes: "},
 		"undefined custom":    {account.Config{Roles: []account.RoleConfig{{Name: "abc", Scopes: list("custom:a:b")}}}, "does not exist"},
 		"extra user scope":    {account.Config{ExtraUserScopes: []string{"nope"}}, "extra_user_scopes: "},
-		"an empty group name": {account.Config{Roles: []account.RoleConfig{{Name: "abc", Groups: list("")}}}, "1 to 255 bytes"},
+		"an empty group name": {account.Config{Roles: []account.RoleConfig{{Name: "abc", Groups: list("")}}}, "Invalid group name"},
 	} {
 		if err := test.config.Check(); hub.KindOf(err) != hub.Invalid || !strings.Contains(hub.MessageOf(err), test.want) {
 			t.Errorf("%s: %v, want an error with %q", what, err, test.want)

@@ -239,6 +239,11 @@ func CheckService(s *hub.Service) error {
 	if !s.Protect && len(s.Users)+len(s.Groups) > 0 {
 		return hub.Errorf(hub.Invalid, "users and groups are for services with protect: true. Others ask the hub: give people access:services!service=%s by a role.", s.Name)
 	}
+	for _, g := range s.Groups {
+		if _, err := hub.ParseGroupName(g); err != nil {
+			return err
+		}
+	}
 	if s.ClientID != "" {
 		if err := hub.CheckClientID(s.ClientID); err != nil {
 			return err

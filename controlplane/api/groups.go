@@ -75,7 +75,7 @@ func (a *API) createGroups(w http.ResponseWriter, r *http.Request, c *account.Ca
 		Groups []string `json:"groups"`
 		Users  []string `json:"users"`
 	}
-	if err := readFields(w, r, &body, "groups", "users"); err != nil {
+	if err := readKnown(w, r, &body, "groups", "users"); err != nil {
 		return err
 	}
 	if len(body.Groups) == 0 {
@@ -103,7 +103,7 @@ func (a *API) createGroup(w http.ResponseWriter, r *http.Request, c *account.Cal
 		Users      []string        `json:"users"`
 		Properties json.RawMessage `json:"properties"`
 	}
-	if err := readFields(w, r, &body, "users", "properties"); err != nil {
+	if err := readKnown(w, r, &body, "users", "properties"); err != nil {
 		return err
 	}
 	if body.Properties != nil {
@@ -191,7 +191,7 @@ func (a *API) changeMembers(w http.ResponseWriter, r *http.Request, c *account.C
 	var body struct {
 		Users []string `json:"users"`
 	}
-	if err := readFields(w, r, &body, "users"); err != nil {
+	if err := readKnown(w, r, &body, "users"); err != nil {
 		return err
 	}
 	if body.Users == nil {
@@ -219,9 +219,6 @@ func (a *API) changeMembers(w http.ResponseWriter, r *http.Request, c *account.C
 
 // putProperties replaces the properties of a group with the body, which is any JSON object.
 func (a *API) putProperties(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
-	if err := mustBeText(w, r); err != nil {
-		return err
-	}
 	var body json.RawMessage
 	if err := web.ReadJSON(w, r, &body); err != nil {
 		return err

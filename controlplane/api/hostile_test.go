@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/edgehub/edgehub/controlplane/account"
 )
@@ -17,6 +18,8 @@ func TestHostileBodies(t *testing.T) {
 	h := newHub(t)
 	root := h.token(h.user("root", true))
 	h.user("alice", false)
+	h.do("POST", "/hub/api/groups/g", "", as(root)).want(201)
+	h.do("POST", "/hub/api/roles/teach", "", as(root)).want(201)
 	long := strings.Repeat("x", 1<<20)
 	bodies := map[string]string{
 		"not JSON":          `{"a":`,
@@ -31,18 +34,22 @@ func TestHostileBodies(t *testing.T) {
 		"NUL":               "\x00",
 		"wrong types":       `{"usernames":7,"admin":"x","note":7,"expires_in":"x","scopes":7,"servers":7,"user_options":7,"token":7,"last_activity":7,"groups":7,"activity":7}`,
 		"wrong inner types": `{"admin":{},"usernames":[7],"scopes":[{}],"servers":{"":7},"user_options":[],"groups":[7],"token":[],"activity":[7]}`,
+		"not UTF-8":         "{\"name\":\"\xff\",\"usernames\":[\"\xed\xa0\x80\"]}",
 		"huge number":       `{"expires_in":1e400,"admin":1e400,"user_options":1e400,"usernames":1e400,"last_activity":1e400,"token":1e400,"activity":[{"at":1e400}]}`,
 	}
 	for _, rt := range (&API{}).table() {
 		method, path, _ := strings.Cut(rt.pattern, " ")
-		if method != "POST" && method != "PATCH" && method != "PUT" {
+		if method != "POST" && method != "PATCH" && method != "PUT" && !(method == "DELETE" && takesNames(path)) {
 			continue
 		}
-		path = strings.NewReplacer("{user}", "alice", "{server}", "srv", "{prefix...}", "dash/", "{group}", "g").Replace(path)
-		if rt.pattern == "POST /hub/api/users/{user}" {
-			path = "/hub/api/users/carol"
+		if method == "POST" && strings.HasSuffix(path, "}") {
+			path = path[:strings.LastIndex(path, "{")] + "carol" // what is made is not there
 		}
+		path = strings.NewReplacer("{user}", "alice", "{server}", "srv", "{prefix...}", "dash/", "{group}", "g", "{role}", "teach").Replace(path)
 		for what, body := range bodies {
+			if strings.HasSuffix(path, "/properties") && strings.HasPrefix(what, "wrong ") || strings.HasSuffix(path, "/properties") && what == "huge number" {
+				continue // they are any object
+			}
 			kind := "application/json"
 			if len(body)%2 == 0 {
 				kind = "text/plain" // the type of a token's request makes no difference
@@ -53,12 +60,114 @@ func TestHostileBodies(t *testing.T) {
 			}
 		}
 	}
+}
+
+// takesNames says that a DELETE has a body, with who or what goes out of something.
+func takesNames(path string) bool {
+	return strings.HasSuffix(path, "/users") || strings.HasSuffix(path, "}/groups") || strings.HasSuffix(path, "}/services")
+}
+
+// withLists are all calls with lists of names or scopes.
+var withLists = []struct{ call, body string }{
+	{"POST /hub/api/users", `{"usernames":[%s]}`},
+	{"PATCH /hub/api/users/alice", `{"groups":[%s]}`},
+	{"PATCH /hub/api/users/alice", `{"roles":["user",%s]}`},
+	{"POST /hub/api/groups", `{"groups":[%s]}`},
+	{"POST /hub/api/groups", `{"groups":["made"],"users":[%s]}`},
+	{"POST /hub/api/groups/made", `{"users":[%s]}`},
+	{"POST /hub/api/groups/g/users", `{"users":[%s]}`},
+	{"DELETE /hub/api/groups/g/users", `{"users":[%s]}`},
+	{"POST /hub/api/roles/made", `{"scopes":[%s]}`},
+	{"POST /hub/api/roles/made", `{"groups":[%s]}`},
+	{"POST /hub/api/roles/made", `{"services":[%s]}`},
+	{"PUT /hub/api/roles/teach", `{"groups":[%s]}`},
+	{"POST /hub/api/roles/teach/users", `{"users":[%s]}`},
+	{"DELETE /hub/api/roles/teach/users", `{"users":[%s]}`},
+	{"POST /hub/api/roles/teach/groups", `{"groups":[%s]}`},
+	{"POST /hub/api/roles/teach/services", `{"services":[%s]}`},
+	{"POST /hub/api/services/made", `{"users":[%s],"protect":true,"url":"http://127.0.0.1:9"}`},
+	{"POST /hub/api/services/made", `{"groups":[%s],"protect":true,"url":"http://127.0.0.1:9"}`},
+	{"POST /hub/api/services/made", `{"scopes":[%s]}`},
+	{"POST /hub/api/services/made", `{"oauth_client_allowed_scopes":[%s]}`},
+	{"PUT /hub/api/routes/dash/", `{"target":"http://127.0.0.1:9","users":[%s]}`},
+	{"PUT /hub/api/routes/dash/", `{"target":"http://127.0.0.1:9","groups":[%s]}`},
+	{"POST /hub/api/users/alice/tokens", `{"scopes":[%s]}`},
+	{"POST /hub/api/users/alice/tokens", `{"roles":[%s]}`},
+	{"POST /hub/api/shares/alice/", `{"group":"g","scopes":[%s]}`},
+	{"POST /hub/api/share-codes/alice/", `{"scopes":[%s]}`},
+}
+
+// named is a hub with somebody and something, and a check that hostile requests have made nothing.
+func named(t *testing.T) (h *testHub, root with, unchanged func()) {
+	t.Helper()
+	h = newHub(t)
+	root = as(h.token(h.user("root", true)))
+	h.user("alice", false)
+	h.do("POST", "/hub/api/groups/g", "", root).want(201)
+	h.do("POST", "/hub/api/roles/teach", "", root).want(201)
+	all := func() string {
+		var text strings.Builder
+		for _, path := range []string{"users", "groups", "services", "routes", "roles", "users/alice/tokens", "shares/alice", "share-codes/alice"} {
+			text.WriteString(h.do("GET", "/hub/api/"+path, "", root).want(200).body + "\n")
+		}
+		return text.String()
+	}
+	all() // the first request is activity
+	before := all()
+	return h, root, func() {
+		t.Helper()
+		if after := all(); after != before {
+			t.Errorf("before:\n%safter:\n%s", before, after)
+		}
+	}
+}
+
+func TestHugeLists(t *testing.T) {
+	t.Parallel()
+	h, root, unchanged := named(t)
 	var names []string
 	for i := range 100_000 {
-		names = append(names, fmt.Sprint("u", i))
+		names = append(names, fmt.Sprintf("%q", fmt.Sprint("u", i)))
 	}
-	h.do("POST", "/hub/api/users", toJSON(map[string]any{"usernames": names}), as(root)).
+	huge := strings.Join(names, ",")
+	h.do("POST", "/hub/api/users", fmt.Sprintf(`{"usernames":[%s]}`, huge), root).
 		wantError(400, "usernames: at most 10000 users can be created at once.")
+	for _, l := range withLists {
+		method, path, _ := strings.Cut(l.call, " ")
+		a := h.do(method, path, fmt.Sprintf(l.body, huge), root)
+		if a.status < 400 || a.status >= 500 || len(a.body) > 600 {
+			t.Errorf("%s with %s = %d %.200s, want a short 4xx", l.call, l.body, a.status, a.body)
+		}
+	}
+	unchanged()
+}
+
+// Names that could be taken for another, break a path or a scope, or confuse a log, are refused wherever a body has names.
+func TestHostileNamesInBodies(t *testing.T) {
+	t.Parallel()
+	h, root, unchanged := named(t)
+	calls := append([]struct{ call, body string }{
+		{"PATCH /hub/api/users/alice", `{"name":%s}`},
+		{"POST /hub/api/shares/alice/", `{"user":%s}`},
+		{"POST /hub/api/shares/alice/", `{"group":%s}`},
+	}, withLists...)
+	for _, name := range []string{
+		`""`, `" "`, `"."`, `".."`, `"a/b"`, `"/"`, `"a\\b"`, `"%2e%2e"`, `"a%2fb"`, `"a\u0000b"`, `"a\r\nb"`, `"a\u001b[31mb"`, `"a\u007f"`,
+		`"a?b"`, `"a#b"`, `"a!group=b"`, `" alice"`, `"alice "`, `"alice\u00a0"`, `"\u202ealice"`, `"al\u200bice"`, `"\ufeffalice"`, `"e\u0301"`,
+		`"\ud800"`, `"\ufffd"`, `"` + strings.Repeat("a", 300) + `"`, `"` + strings.Repeat("ä", 300) + `"`,
+	} {
+		for _, c := range calls {
+			method, path, _ := strings.Cut(c.call, " ")
+			a := h.do(method, path, fmt.Sprintf(c.body, name), root)
+			if a.status < 400 || a.status >= 500 || len(a.body) > 600 {
+				t.Errorf("%s with "+c.body+" = %d %.300s, want a short 4xx", c.call, name, a.status, a.body)
+			}
+			if strings.ContainsFunc(a.body, unicode.IsControl) || strings.Contains(a.body, "\u202e") {
+				t.Errorf("%s with "+c.body+" echoes what no log may have: %q", c.call, name, a.body)
+			}
+		}
+	}
+	unchanged()
 }
 
 func TestOptionsOfAStartAreBounded(t *testing.T) {

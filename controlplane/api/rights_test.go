@@ -53,7 +53,7 @@ func TestRightsEndpoints(t *testing.T) {
 		{"root", "POST /hub/api/roles/other", `{"scopes":["inherit"]}`, 400, "", `scope "inherit" is only for the role token`},
 		{"root", "POST /hub/api/roles/other", `{"scope":[]}`, 400, "", "Unknown key 'scope': known are [description, scopes, groups, services]."},
 		{"root", "POST /hub/api/roles/other", `{"scopes":"all"}`, 400, "", "scopes has the wrong type: got a JSON string."},
-		{"root", "POST /hub/api/roles/other", `{"groups":[""]}`, 400, "", "The name of a group or service must have 1 to 255 bytes."},
+		{"root", "POST /hub/api/roles/other", `{"groups":[""]}`, 400, "", badGroup("")},
 		{"root", "GET /hub/api/roles/teacher", "", 200, teacher, ""},
 		{"root", "GET /hub/api/roles/admin", "", 200, roleJSON("admin", "Elevated privileges (can do anything)", quoted(adminScopes()), `[]`, `[]`, "default"), ""},
 		{"root", "PUT /hub/api/roles/teacher", `{"description":"Of a class"}`, 200, roleJSON("teacher", "Of a class", `["list:users!group=class"]`, `[]`, `[]`, "api"), ""},

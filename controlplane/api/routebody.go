@@ -15,7 +15,6 @@ const (
 	minSecret    = 16
 	maxSecret    = 256
 	maxTargetLen = 500
-	maxGroupLen  = 255
 )
 
 // routeBody is a route as a client describes it.
@@ -70,8 +69,8 @@ func (b *routeBody) check(auth string) error {
 		return hub.Errorf(hub.Invalid, "At most %d users and groups can be listed. Put people into a group.", maxListed)
 	}
 	for _, g := range b.Groups {
-		if g == "" || len(g) > maxGroupLen {
-			return hub.Errorf(hub.Invalid, "The name of a group must have 1 to %d bytes.", maxGroupLen)
+		if _, err := hub.ParseGroupName(g); err != nil {
+			return err
 		}
 	}
 	switch auth {

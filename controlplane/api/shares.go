@@ -179,8 +179,8 @@ func (a *API) readShare(w http.ResponseWriter, r *http.Request, c *account.Calle
 }
 
 func (a *API) withGroup(r *http.Request, c *account.Caller, group string, scopes []string) (account.With, []string, error) {
-	if group == "" || len(group) > maxGroupLen {
-		return account.With{}, nil, hub.Errorf(hub.Invalid, "The name of a group must have 1 to %d bytes.", maxGroupLen)
+	if _, err := hub.ParseGroupName(group); err != nil {
+		return account.With{}, nil, err
 	}
 	if !c.Scopes.Allows("read:groups:name", access.Resource{Group: group}) {
 		return account.With{}, nil, hub.Errorf(hub.Forbidden, "To share with group %s you need read:groups:name on it.", hub.Clip(group))

@@ -161,7 +161,7 @@ func TestBadShares(t *testing.T) {
 		`{"user":"alice"}`:                 "The server is alice's own.",
 		`{"user":7}`:                       "user",
 		`{"group":"none"}`:                 "No such group: none",
-		`{"group":""}`:                     "name of a group",
+		`{"group":""}`:                     "Invalid group name",
 		`{"user":"bob","x":1}`:             "Unknown key 'x'",
 		`{"user":"bob","scopes":["nope"]}`: "cannot be shared",
 		`{"user":"bob","scopes":["access:servers!server=alice/other"]}`: "must be about the server alice/",

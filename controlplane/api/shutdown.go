@@ -15,7 +15,7 @@ func (a *API) shutdown(w http.ResponseWriter, r *http.Request, _ *account.Caller
 		Proxy   *bool `json:"proxy"`
 		Servers *bool `json:"servers"`
 	}
-	if err := readFields(w, r, &body, "proxy", "servers"); err != nil {
+	if err := readKnown(w, r, &body, "proxy", "servers"); err != nil {
 		return err
 	}
 	switch {

@@ -65,9 +65,6 @@ type tokenBody struct {
 // createToken issues a token and shows its secret once. It never holds more than its owner does. Who has no credential may
 // send name and password.
 func (a *API) createToken(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
-	if err := mustBeText(w, r); err != nil {
-		return err
-	}
 	var body tokenBody
 	if err := web.ReadJSON(w, r, &body); err != nil {
 		return err

@@ -183,7 +183,7 @@ func (a *API) createUser(w http.ResponseWriter, r *http.Request, c *account.Call
 		Admin    bool   `json:"admin"`
 		Password string `json:"password"`
 	}
-	if err := readFields(w, r, &body, "admin", "password"); err != nil {
+	if err := readKnown(w, r, &body, "admin", "password"); err != nil {
 		return err
 	}
 	if err := a.mayGrantAdmin(r, c, body.Admin); err != nil {
@@ -224,9 +224,6 @@ func (a *API) writeUser(w http.ResponseWriter, r *http.Request, c *account.Calle
 func (a *API) patchUser(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
 	u, err := a.target(r)
 	if err != nil {
-		return err
-	}
-	if err := mustBeText(w, r); err != nil {
 		return err
 	}
 	var body map[string]json.RawMessage
@@ -342,10 +339,16 @@ func parseNewName(raw json.RawMessage) (*hub.UserName, error) {
 	return &name, err
 }
 
+// maxUserGroups is more groups than an edge token has room for, however short their names are.
+const maxUserGroups = 500
+
 func parseGroupNames(raw json.RawMessage) (*[]string, error) {
 	var names *[]string
 	if err := json.Unmarshal(raw, &names); err != nil || names == nil {
 		return nil, wrongType("groups", err)
+	}
+	if len(*names) > maxUserGroups { // before any of them is looked for
+		return nil, hub.Errorf(hub.Invalid, "groups: a user can be in at most %d.", maxUserGroups)
 	}
 	for _, name := range *names {
 		if _, err := hub.ParseGroupName(name); err != nil {

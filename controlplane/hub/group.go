@@ -21,12 +21,13 @@ type Group struct {
 }
 
 // ParseGroupName checks the name of a group: 1 to 128 bytes of printable characters, without what could confuse a path or a
-// scope, without spaces at the ends, and without combining marks, so that two names that look alike are not made of one.
+// scope, without spaces at the ends, and without combining marks and the character that stands for what could not be read, so that
+// two names that look alike are not made of one.
 func ParseGroupName(s string) (string, error) {
 	bad := s == "" || len(s) > 128 || !utf8.ValidString(s) || strings.Trim(s, ".") == "" || strings.TrimSpace(s) != s ||
-		strings.ContainsAny(s, `/\%!?#`) || strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) || unicode.IsMark(c) })
+		strings.ContainsAny(s, `/\%!?#`) || strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) || unicode.IsMark(c) || c == utf8.RuneError })
 	if bad {
-		return "", Errorf(Invalid, "Invalid group name: %s", Clip(s))
+		return "", Errorf(Invalid, "Invalid group name: '%s'. It has 1 to 128 bytes that can be printed, none of them one of / \\ %% ! ? #.", Clip(s))
 	}
 	return s, nil
 }

@@ -172,3 +172,18 @@ func asciiLower(s string) string {
 		return c
 	}, s)
 }
+
+func TestGroupNames(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"a", "Class 7", "lehrer-ä", "日本", "a.b", "-x", "a:b", strings.Repeat("a", 128)} {
+		if got, err := hub.ParseGroupName(name); err != nil || got != name {
+			t.Errorf("ParseGroupName(%q) = %q, %v; want it as it is", name, got, err)
+		}
+	}
+	for _, name := range []string{"", " ", ".", "..", "a/b", `a\b`, "%2f", "a!user=b", "a?b", "a#b", " a", "a ", "\u00a0a", "a\n", "a\x00", "\x7f", "\u202ea", "a\u200b",
+		"e\u0301", "\ufffd", "a\xff", strings.Repeat("a", 129), strings.Repeat("ä", 65)} {
+		if got, err := hub.ParseGroupName(name); hub.KindOf(err) != hub.Invalid || err == nil {
+			t.Errorf("ParseGroupName(%q) = %q, %v; want it refused as invalid", name, got, err)
+		}
+	}
+}

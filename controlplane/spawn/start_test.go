@@ -85,6 +85,28 @@ func TestServerGetsItsOwnTokenAndEnvironment(t *testing.T) {
 	}
 }
 
+func TestServersTokenHasTheScopesOfNow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var scopes []string
+	var failure error
+	w.adjust = func(o *spawn.Options) {
+		o.TokenScopes = func(context.Context) ([]string, error) { return scopes, failure }
+	}
+	scopes = []string{"users:activity!user", "read:servers!user"}
+	r := w.replica("a")
+	r.started("")
+	tok, err := w.tokens.Find(t.Context(), w.sim.env(alice)["JUPYTERHUB_API_TOKEN"])
+	if err != nil || !slices.Equal(tok.Scopes, scopes) {
+		t.Errorf("token = %+v, %v; want the scopes %s", tok, err, scopes)
+	}
+	failure = errors.New("etcd is away")
+	r.start("lab2")
+	if s := w.await(alice, "lab2", hub.Stopped); s.Failure == "" || s.TokenID != "" {
+		t.Errorf("a start without known scopes = %+v", s)
+	}
+}
+
 func TestServerOnAHostOfItsUsers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -38,6 +38,7 @@ func TestReadJSON(t *testing.T) {
 		"{", "}", "x", "{}{}", "{} {}", "{}x", "{}}", "{}]", `{"name":"x"}}`, `{"name":"x"},`, "[]", `"text"`, "1", "true",
 		`{"name":1}`, `{"count":"1"}`, `{"count":1.5}`, `{"count":1e99}`, `{"list":{}}`, `{"list":[1]}`, "{'name':1}", "{\"name\":\"x\"}\x00",
 		strings.Repeat("[", 100_000), `{"count":` + strings.Repeat("9", 100_000) + "}", "\xff", "name=x&count=1",
+		"{\"name\":\"a\xff\"}", "{\"name\":\"\xed\xa0\x80\"}", "{\"na\xc0\xafme\":1}", "\xfe\xff\x00{\x00}", "\xef\xbb\xbf{}",
 	} {
 		_, err := readJSON(raw)
 		if err == nil || hub.KindOf(err) != hub.Invalid {

@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -175,39 +174,6 @@ func clientGone(err error) error {
 		return context.Canceled
 	}
 	return nil
-}
-
-// MaxBody is the largest request body that a handler reads, in bytes.
-const MaxBody = 1 << 20
-
-// ReadJSON decodes the request body into v. An empty body leaves v alone. Anything but one JSON value is an Invalid error.
-func ReadJSON(w http.ResponseWriter, r *http.Request, v any) error {
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, MaxBody))
-	err := dec.Decode(v)
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	if err == nil {
-		if _, err = dec.Token(); errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err == nil {
-			err = errors.New("more than one value")
-		}
-	}
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return err
-	}
-	var wrongType *json.UnmarshalTypeError
-	if errors.As(err, &wrongType) {
-		field := wrongType.Field
-		if field == "" {
-			field = "The body"
-		}
-		return hub.Errorf(hub.Invalid, "%s has the wrong type: got a JSON %s.", field, hub.Clip(wrongType.Value))
-	}
-	return hub.Errorf(hub.Invalid, "Invalid JSON in body of request")
 }
 
 type requestIDKey struct{}

@@ -23,6 +23,8 @@ roles:
     groups: [tutors]
   - name: user
     scopes: [self, "read:hub"]
+  - name: server
+    scopes: ["users:activity!user", "access:servers!server", "read:servers!user", "proxy"]
 `
 
 // TestRoles shows that a role opens servers of others at the front door, and that its end, in each way there is, closes them
@@ -32,6 +34,7 @@ func TestRoles(t *testing.T) {
 		w := echo(t, env.Options{Edge: e, Config: roles}, "alice", "dora")
 		w.AddUser(t, "teacher")
 		w.AddUser(t, "tom")
+		t.Run("tokens of servers", func(t *testing.T) { tokensOfServers(t, w) })
 		t.Run("ways to lose access", func(t *testing.T) { waysToLose(t, w) })
 		t.Run("configuration file", func(t *testing.T) { configured(t, w) })
 		t.Run("many holders", func(t *testing.T) { manyHolders(t, w) })
@@ -47,6 +50,24 @@ func call(t *testing.T, w *env.World, method, path string, body any) {
 }
 
 type object = map[string]any
+
+// tokensOfServers shows that the role server says what the token of alice's server may do, as far as alice may.
+func tokensOfServers(t *testing.T, w *env.World) {
+	var list struct {
+		Tokens []struct {
+			Note   string   `json:"note"`
+			Scopes []string `json:"scopes"`
+		} `json:"api_tokens"`
+	}
+	status, answer := w.API(t, http.MethodGet, "/users/alice/tokens", nil)
+	if err := json.Unmarshal(answer, &list); err != nil || status != http.StatusOK || len(list.Tokens) != 1 {
+		t.Fatalf("alice's tokens: %d %s", status, answer)
+	}
+	const want = "access:servers!server=alice/ read:servers!user=alice read:users:activity!user=alice read:users:groups!user=alice read:users:name!user=alice users:activity!user=alice"
+	if got := strings.Join(list.Tokens[0].Scopes, " "); got != want || list.Tokens[0].Note != "Server at /user/alice/" {
+		t.Errorf("the token %q has the scopes %s, want %s", list.Tokens[0].Note, got, want)
+	}
+}
 
 // waysToLose gives the teacher alice's server by a role, and takes it again in every way.
 func waysToLose(t *testing.T, w *env.World) {
