@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/web"
@@ -47,27 +46,22 @@ func (a *API) whoami(w http.ResponseWriter, r *http.Request, _ *account.Caller) 
 	if err != nil {
 		return err
 	}
-	m, err := a.identity(r, c)
-	if err != nil {
-		return err
-	}
-	return web.JSON(w, http.StatusOK, m)
-}
-
-// identity is the model of a caller.
-func (a *API) identity(r *http.Request, c *account.Caller) (map[string]any, error) {
 	if c.User == nil {
-		s, err := a.Accounts.Service(r.Context(), c.Service)
+		m, err := a.callerService(r.Context(), c)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		return whoamiModel(c, a.serviceModel(&s, a.identifying(c, access.Owner{Service: c.Service}))), nil
+		p := presentedBy(c)
+		m["token_id"], m["session_id"], m["scopes"] = p.TokenID, p.SessionID, p.Scopes
+		return web.JSON(w, http.StatusOK, m)
 	}
 	servers, err := a.Servers.OfUser(r.Context(), c.User.Name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return whoamiModel(c, a.userModel(*c.User, servers, a.identifying(c, access.Owner{User: string(c.User.Name)}), false)), nil
+	m := a.callerModel(c, servers)
+	m.presented = presentedBy(c)
+	return web.JSON(w, http.StatusOK, m)
 }
 
 // deleteUser stops the user's servers first.
