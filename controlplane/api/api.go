@@ -70,7 +70,7 @@ func New(opts Options) http.Handler {
 	for path := range a.withSlash() {
 		mux.Handle(path, adapter.Handle(unknown(mux)))
 	}
-	return headers(mux)
+	return web.Headers(mux)
 }
 
 // withSlash are the paths that are routes only with a slash behind them. The mux would lead there, and a client that follows
@@ -339,19 +339,6 @@ func (a *API) target(r *http.Request) (hub.User, error) {
 		return hub.User{}, hub.Errorf(hub.NotFound, "No such user: %s", hub.Clip(r.PathValue("user")))
 	}
 	return a.Accounts.Get(r.Context(), name)
-}
-
-// headers sets what every answer of the API carries.
-func headers(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("X-JupyterHub-Version", hub.Version)
-		h.Set("Access-Control-Allow-Headers", "accept, content-type, authorization")
-		h.Set("Content-Security-Policy", "frame-ancestors 'none'; default-src 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Cache-Control", "no-store")
-		next.ServeHTTP(w, r)
-	})
 }
 
 // unknown answers what no route has: for a known path 405, or 200 to OPTIONS as JupyterHub does, else 404.

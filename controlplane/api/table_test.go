@@ -343,7 +343,7 @@ func TestEveryEndpoint(t *testing.T) {
 		}
 		for name, want := range map[string]string{
 			"X-Jupyterhub-Version": hub.Version, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
-			"Content-Security-Policy": "frame-ancestors 'none'; default-src 'none'",
+			"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 		} {
 			if got := a.header.Get(name); got != want {
 				t.Errorf("%s: %s is %q, want %q", a.what, name, got, want)

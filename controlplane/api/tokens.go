@@ -25,13 +25,19 @@ func (a *API) tokenModels(r *http.Request, u hub.User, tokens ...hub.Token) ([]m
 	return models, nil
 }
 
-// listTokens answers with a user's tokens, those used longest ago first.
-func (a *API) listTokens(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
+// tokensOf is the user that a request's path names, with all API tokens.
+func (a *API) tokensOf(r *http.Request) (hub.User, []hub.Token, error) {
 	u, err := a.target(r)
 	if err != nil {
-		return err
+		return u, nil, err
 	}
 	tokens, err := a.Tokens.OfUser(r.Context(), u.ID)
+	return u, tokens, err
+}
+
+// listTokens answers with a user's tokens, those used longest ago first.
+func (a *API) listTokens(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
+	u, tokens, err := a.tokensOf(r)
 	if err != nil {
 		return err
 	}
@@ -209,11 +215,7 @@ func (a *API) notMoreThanCaller(r *http.Request, c *account.Caller, u hub.User, 
 
 // getToken answers with one token.
 func (a *API) getToken(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
-	u, err := a.target(r)
-	if err != nil {
-		return err
-	}
-	tokens, err := a.Tokens.OfUser(r.Context(), u.ID)
+	u, tokens, err := a.tokensOf(r)
 	if err != nil {
 		return err
 	}

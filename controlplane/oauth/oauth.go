@@ -87,20 +87,14 @@ func New(opts Options) http.Handler {
 	mux.Handle(Prefix, others.Handle(func(http.ResponseWriter, *http.Request) error {
 		return hub.Errorf(hub.NotFound, "Not Found")
 	}))
-	return headers(mux)
+	return web.Headers(private(mux))
 }
 
-// headers sets what every answer carries. The consent page allows itself more.
-func headers(next http.Handler) http.Handler {
+// private keeps what is in an address from the sites that pages lead to, and pages out of frames also of old browsers.
+func private(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("X-JupyterHub-Version", hub.Version)
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-store")
-		h.Set("Access-Control-Allow-Headers", "accept, content-type, authorization")
+		w.Header().Set("X-Frame-Options", "DENY")
+		w.Header().Set("Referrer-Policy", "no-referrer")
 		next.ServeHTTP(w, r)
 	})
 }

@@ -98,21 +98,8 @@ func New(opts Options) (*Pages, error) {
 	} {
 		mux.Handle(pattern, adapter.Handle(topLevelOnly(h)))
 	}
-	p.handler = headers(mux)
+	p.handler = web.Headers(mux) // pages allow themselves more
 	return p, nil
-}
-
-// headers sets what every answer carries, also redirects, errors and those of the mux itself. Pages allow themselves more.
-func headers(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("X-JupyterHub-Version", hub.Version)
-		h.Set("Access-Control-Allow-Headers", "accept, content-type, authorization")
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Cache-Control", "no-store")
-		next.ServeHTTP(w, r)
-	})
 }
 
 // topLevelOnly refuses hub pages to scripts and frames: on one origin a user's page could otherwise read them (threat T54).
