@@ -81,7 +81,11 @@ func (a *Accounts) BySession(ctx context.Context, secret string) (*Caller, error
 	if err != nil {
 		return nil, err
 	}
-	return a.ofSession(ctx, s)
+	c, err := a.ofSession(ctx, s)
+	if err == nil {
+		a.seen(ctx, c.User)
+	}
+	return c, err
 }
 
 // Renew returns the caller whose edge token the claims are from, if the session or API token behind it still is. It is how
