@@ -198,7 +198,11 @@ func presentedBy(c *account.Caller) *presented {
 
 // callerModel is the model of a user who calls, as far as callers may always know who they are.
 func (a *API) callerModel(c *account.Caller, servers []hub.Server) *userDoc {
-	return a.userModel(*c.User, servers, a.identifying(c, access.Owner{User: string(c.User.Name)}), false)
+	scopes, self := c.Scopes, access.Resource{User: string(c.User.Name)}
+	if !scopes.Allows("read:users:name", self) || !scopes.Allows("read:users:groups", self) {
+		scopes = a.identifying(c, access.Owner{User: self.User})
+	}
+	return a.userModel(*c.User, servers, scopes, false)
 }
 
 // callerService is callerModel for a service.
