@@ -132,6 +132,8 @@ func TestHugeLists(t *testing.T) {
 	huge := strings.Join(names, ",")
 	h.do("POST", "/hub/api/users", fmt.Sprintf(`{"usernames":[%s]}`, huge), root).
 		wantError(400, "usernames: at most 10000 users can be created at once.")
+	h.do("PATCH", "/hub/api/users/alice", fmt.Sprintf(`{"groups":[%s]}`, huge), root). // not one of them is looked for
+												wantError(400, "groups: a user can be in at most 500.")
 	for _, l := range withLists {
 		method, path, _ := strings.Cut(l.call, " ")
 		a := h.do(method, path, fmt.Sprintf(l.body, huge), root)
