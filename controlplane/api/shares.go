@@ -24,7 +24,7 @@ func (a *API) sharedServer(r *http.Request, ownerPart string) (account.SharedSer
 	}
 	if name != "" {
 		s, err := a.Servers.Get(r.Context(), owner.Name, name)
-		if err == nil && s.UserID != owner.ID {
+		if err == nil && (s.UserID != owner.ID || s.Remove) {
 			err = none
 		}
 		if err != nil {
