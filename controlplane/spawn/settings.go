@@ -53,9 +53,6 @@ func (m *Manager) roomFor(ctx context.Context, user hub.UserName, name hub.Serve
 
 // Create makes the record of a named server, and does not start it. It returns a Conflict error if there is one.
 func (m *Manager) Create(ctx context.Context, u hub.User, name hub.ServerName, settings Settings) (hub.Server, error) {
-	if name == "" {
-		return hub.Server{}, hub.Errorf(hub.Conflict, "User %s already has a default server", u.Name)
-	}
 	var s hub.Server
 	err := m.opts.Store.Transact(ctx, func(tx *store.Txn) error {
 		if err := m.free(tx, u, name); err != nil {
@@ -73,11 +70,14 @@ func (m *Manager) Create(ctx context.Context, u hub.User, name hub.ServerName, s
 
 // free refuses a name that another server of the user has, and a user who is gone.
 func (m *Manager) free(tx *store.Txn, u hub.User, name hub.ServerName) error {
+	if name == "" {
+		return hub.Errorf(hub.Conflict, "User %s already has a default server", u.Name)
+	}
 	if err := m.presence.There(tx, u); err != nil {
 		return err
 	}
 	_, taken, err := m.servers.Read(tx, serverID(u.Name, name))
-	if err == nil && (taken || name == "") {
+	if err == nil && taken {
 		err = hub.Errorf(hub.Conflict, "User %s already has server '%s'", u.Name, name)
 	}
 	return err
