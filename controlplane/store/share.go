@@ -34,7 +34,7 @@ type read struct {
 // do reads: from near if the request has a moment that allows it, else alone or with others.
 func (s *reads) do(ctx context.Context, op clientv3.Op) (*answer, error) {
 	m := momentOf(ctx)
-	if resp := s.near.since(string(op.KeyBytes()), m.floor()); resp != nil {
+	if resp := s.near.since(place(op), m.floor()); resp != nil {
 		return resp, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
@@ -156,7 +156,7 @@ func (s *reads) handOver() {
 func (s *reads) fetch(ctx context.Context, batch []*read) {
 	var known, others []*read
 	for _, r := range batch {
-		if s.near.has(string(r.op.KeyBytes())) {
+		if s.near.has(place(r.op)) {
 			known = append(known, r)
 		} else {
 			others = append(others, r)
@@ -175,7 +175,7 @@ func (s *reads) fetch(ctx context.Context, batch []*read) {
 func (s *reads) recall(known []*read, revision int64) []*read {
 	var gone []*read
 	for _, r := range known {
-		if r.resp = s.near.get(string(r.op.KeyBytes())); r.resp == nil {
+		if r.resp = s.near.get(place(r.op)); r.resp == nil {
 			gone = append(gone, r)
 		}
 		r.at = revision
@@ -220,5 +220,5 @@ func (s *reads) ask(ctx context.Context, batch []*read) (int64, error) {
 
 func (s *reads) answered(r *read, resp *clientv3.GetResponse) {
 	r.resp, r.at = &answer{GetResponse: resp}, resp.Header.Revision
-	s.near.keep(string(r.op.KeyBytes()), r.resp, r.at)
+	s.near.keep(place(r.op), r.resp, r.at)
 }
