@@ -187,27 +187,30 @@ open by it is cut.`,
 			return misused("--all ends all shares of the server: leave out --user, --group and --scope, or --all")
 		}
 		if *all {
-			return api.revokeShares(cmd, out, args[0], http.MethodDelete, nil)
+			return api.revokeShares(cmd, out, args[0])
 		}
 		body, err := from.body()
 		if err != nil {
 			return err
 		}
-		return api.revokeShares(cmd, out, args[0], http.MethodPatch, body)
+		return api.revokeShare(cmd, out, args[0], body)
 	})
 }
 
-// revokeShares prints what is left of a share, if something is.
-func (c *client) revokeShares(cmd *cobra.Command, out output, server, method string, body any) error {
-	var left json.RawMessage
-	answer := any(&left)
-	if body == nil {
-		answer = nil
-	}
-	if err := c.call(cmd.Context(), method, sharePath("/shares", server), body, answer); err != nil {
+func (c *client) revokeShares(cmd *cobra.Command, out output, server string) error {
+	if err := c.call(cmd.Context(), http.MethodDelete, sharePath("/shares", server), nil, nil); err != nil {
 		return err
 	}
-	if len(left) > 0 && string(left) != "{}" {
+	return out.value(map[string]string{"revoked": server}, func() error { return out.say("%s is not shared with anybody any more.", server) })
+}
+
+// revokeShare prints what is left of a share, if something is.
+func (c *client) revokeShare(cmd *cobra.Command, out output, server string, body map[string]any) error {
+	var left json.RawMessage
+	if err := c.call(cmd.Context(), http.MethodPatch, sharePath("/shares", server), body, &left); err != nil {
+		return err
+	}
+	if string(left) != "{}" {
 		return one(out, left, shareColumns...)
 	}
 	return out.value(map[string]string{"revoked": server}, func() error { return out.say("%s is not shared with them any more.", server) })

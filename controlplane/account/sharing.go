@@ -120,14 +120,19 @@ func (x Sharing) Shares(ctx context.Context, owner hub.User, server *hub.ServerN
 
 // End removes all shares and share codes of a server, or of all servers of a user.
 func (x Sharing) End(ctx context.Context, owner hub.User, server *hub.ServerName) error {
-	shares, err := x.Shares(ctx, owner, server)
-	if err == nil {
-		err = x.unshareAll(ctx, shares)
-	}
-	if err != nil {
+	if err := x.UnshareAll(ctx, owner, server); err != nil {
 		return err
 	}
 	return x.DeleteShareCodes(ctx, owner, server, func(*hub.ShareCode) bool { return true })
+}
+
+// UnshareAll removes all shares of a server, or of all servers of a user.
+func (x Sharing) UnshareAll(ctx context.Context, owner hub.User, server *hub.ServerName) error {
+	shares, err := x.Shares(ctx, owner, server)
+	if err != nil {
+		return err
+	}
+	return x.unshareAll(ctx, shares)
 }
 
 func (x Sharing) unshareAll(ctx context.Context, shares []hub.Share) error {

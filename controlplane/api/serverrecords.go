@@ -11,11 +11,7 @@ import (
 
 // createServer makes a named server without starting it.
 func (a *API) createServer(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
-	u, name, err := a.server(r)
-	if err != nil {
-		return err
-	}
-	settings, err := readSettings(w, r)
+	u, name, settings, err := a.wanted(w, r)
 	if err != nil {
 		return err
 	}

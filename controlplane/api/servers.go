@@ -7,6 +7,7 @@ import (
 	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/spawn"
 	"github.com/edgehub/edgehub/controlplane/web"
 )
 
@@ -62,13 +63,19 @@ func serverOf(u hub.User, name hub.ServerName) access.Resource {
 	return access.Resource{User: string(u.Name), UserGroups: u.Groups, Server: &server}
 }
 
-// startServer starts a server: 201 when it became ready at once, 202 when it is still starting.
-func (a *API) startServer(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
+// wanted is what a start, or the making of a server, is about: user, name and settings.
+func (a *API) wanted(w http.ResponseWriter, r *http.Request) (hub.User, hub.ServerName, spawn.Settings, error) {
 	u, name, err := a.server(r)
 	if err != nil {
-		return err
+		return u, name, spawn.Settings{}, err
 	}
 	settings, err := readSettings(w, r)
+	return u, name, settings, err
+}
+
+// startServer starts a server: 201 when it became ready at once, 202 when it is still starting.
+func (a *API) startServer(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
+	u, name, settings, err := a.wanted(w, r)
 	if err != nil {
 		return err
 	}
