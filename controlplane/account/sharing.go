@@ -123,7 +123,7 @@ func (x Sharing) End(ctx context.Context, owner hub.User, server *hub.ServerName
 	if err := x.UnshareAll(ctx, owner, server); err != nil {
 		return err
 	}
-	return x.DeleteShareCodes(ctx, owner, server, func(*hub.ShareCode) bool { return true })
+	return x.DeleteShareCodes(ctx, owner, server, func(c *hub.ShareCode) bool { return c.OwnerID == owner.ID })
 }
 
 // UnshareAll removes all shares of a server, or of all servers of a user.

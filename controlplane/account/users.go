@@ -333,7 +333,7 @@ func (a *Accounts) Delete(ctx context.Context, u hub.User) error {
 	if err := errors.Join(a.tokens.DeleteAll(ctx, u.ID), a.dropShares(ctx, u)); err != nil {
 		return err
 	}
-	return a.store.Transact(ctx, func(tx *store.Txn) error {
+	err := a.store.Transact(ctx, func(tx *store.Txn) error {
 		now, found, err := a.users.Read(tx, store.ID(string(u.Name)))
 		if err != nil {
 			return err
@@ -352,6 +352,10 @@ func (a *Accounts) Delete(ctx context.Context, u hub.User) error {
 		tx.Do(a.tokens.RevokeUser(u.ID, 0))
 		return a.put(tx, &now, nil)
 	})
+	if err != nil {
+		return err
+	}
+	return a.End(ctx, u, nil) // what came in between: nobody shares anything of a user who is gone
 }
 
 // forgetServers removes what a user who goes has prepared and never started, or it would be the next user's of the name.
