@@ -62,7 +62,7 @@ func then(first, others candidates) cobra.CompletionFunc {
 const maxCandidates = 100
 
 func userNames(ctx context.Context, _ *cobra.Command, api *client, typed string) ([]string, error) {
-	users, err := firstUsers(ctx, api, typed)
+	users, err := firstUsers(ctx, api, url.Values{"name_filter": {typed}})
 	var names []string
 	for _, u := range users {
 		names = append(names, u.Name)
@@ -70,9 +70,9 @@ func userNames(ctx context.Context, _ *cobra.Command, api *client, typed string)
 	return names, err
 }
 
-func firstUsers(ctx context.Context, api *client, typed string) ([]user, error) {
+func firstUsers(ctx context.Context, api *client, query url.Values) ([]user, error) {
 	var users []user
-	for items, err := range api.pages(ctx, "/users", url.Values{"name_filter": {typed}}, maxCandidates) {
+	for items, err := range api.pages(ctx, "/users", query, maxCandidates) {
 		if err != nil {
 			return nil, err
 		}
@@ -87,10 +87,10 @@ func firstUsers(ctx context.Context, api *client, typed string) ([]user, error) 
 	return users, nil
 }
 
-// serverNames names users, whose default servers they are, and their named servers that run.
+// serverNames names users, whose default servers they are, and their named servers.
 func serverNames(ctx context.Context, _ *cobra.Command, api *client, typed string) ([]string, error) {
 	owner, _, _ := strings.Cut(typed, "/")
-	users, err := firstUsers(ctx, api, owner)
+	users, err := firstUsers(ctx, api, url.Values{"name_filter": {owner}, "include_stopped_servers": {"1"}})
 	var names []string
 	for _, u := range users {
 		names = append(names, u.Name)

@@ -22,6 +22,15 @@ type server struct {
 	Started      string `json:"started"`
 	LastActivity string `json:"last_activity"`
 	URL          string `json:"url"`
+	DisplayName  string `json:"display_name"`
+}
+
+// label is what people call the server, if that is not its name.
+func (s server) label() string {
+	if s.DisplayName == s.Name {
+		return "-"
+	}
+	return orDash(s.DisplayName)
 }
 
 // state is the server's in a word.
@@ -45,16 +54,17 @@ var serverColumns = []column[server]{
 	{"STARTED", func(s server) string { return when(s.Started) }},
 	{"LAST ACTIVITY", func(s server) string { return when(s.LastActivity) }},
 	{"URL", func(s server) string { return s.URL }},
+	{"CALLED", server.label},
 }
 
 func serverCommand() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "server",
-		Short: "List, start and stop users' servers",
-		Long: `List, start and stop users' servers. A user's default server goes by the name of the user, alice, and a named one by both
+		Short: "List, start, open, stop and remove users' servers",
+		Long: `List, start, open, stop and remove users' servers. A user's default server goes by the name of the user, alice, and a named one by both
 names, alice/gpu.`,
 		Example: "  edgehub server list\n  edgehub server start alice --option profile=small\n  edgehub server stop alice/gpu",
-	}, serverListCommand(), serverGetCommand(), serverStartCommand(), serverProgressCommand(), serverStopCommand())
+	}, serverListCommand(), serverGetCommand(), serverStartCommand(), serverProgressCommand(), serverOpenCommand(), serverStopCommand())
 }
 
 // serverPath is where the API has a server, by the name of the user or both names.

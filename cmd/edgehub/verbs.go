@@ -5,7 +5,7 @@ import "github.com/spf13/cobra"
 // verbs are the commands that talk to a running hub.
 func verbs() []*cobra.Command {
 	return []*cobra.Command{loginCommand(), logoutCommand(), userCommand(), tokenCommand(), serverCommand(),
-		groupCommand(), roleCommand(), sessionCommand(), serviceCommand(), routeCommand(), keyCommand()}
+		groupCommand(), roleCommand(), shareCommand(), sessionCommand(), serviceCommand(), routeCommand(), keyCommand(), auditCommand()}
 }
 
 // verb makes a command that talks to a running hub. Its own flags are on c already; --url, --token-file and --json are added.

@@ -50,3 +50,12 @@ func (p Presence) Note(tx *store.Txn, s *hub.Server) error {
 	}
 	return p.users.Write(tx, id, after)
 }
+
+// There is NotFound if a user is not there any more, for a transaction that makes something of theirs.
+func (p Presence) There(tx *store.Txn, u hub.User) error {
+	now, _, err := p.users.Read(tx, store.ID(string(u.Name)))
+	if err == nil && now.ID != u.ID {
+		err = hub.Errorf(hub.NotFound, "No such user: %s", u.Name)
+	}
+	return err
+}

@@ -7,8 +7,8 @@ import (
 	"github.com/edgehub/edgehub/controlplane/store"
 )
 
-// rename gives a user another name, in the transaction of the change: API tokens and the records of stopped servers go with
-// the user, whose id stays. Sessions end, because their records have the old name. All servers must be stopped: programs,
+// rename gives a user another name, in the transaction of the change: API tokens, the records of stopped servers and the shares go
+// with the user, whose id stays. Sessions end, because their records have the old name. All servers must be stopped: programs,
 // addresses and home directories have the name in them.
 func (a *Accounts) rename(ctx context.Context, tx *store.Txn, u *hub.User, to hub.UserName) error {
 	if to == u.Name {
@@ -30,8 +30,13 @@ func (a *Accounts) rename(ctx context.Context, tx *store.Txn, u *hub.User, to hu
 	if err != nil {
 		return err
 	}
-	if 10+2*len(u.Groups)+len(u.Roles)+2*len(servers)+tokens > store.MaxOps {
-		return hub.Errorf(hub.Invalid, "%s has too many API tokens, groups and servers to change the name: delete API tokens that are not needed.", u.Name)
+	shares, err := a.renameShares(ctx, tx, *u, to)
+	if err != nil {
+		return err
+	}
+	if 12+2*len(u.Groups)+len(u.Roles)+2*len(servers)+tokens+shares > store.MaxOps {
+		return hub.Errorf(hub.Invalid, "%s has too many API tokens, groups, servers and shares to change the name, which is done in one step: "+
+			"delete API tokens, servers, shares and share codes that are not needed.", u.Name)
 	}
 	for _, id := range servers {
 		if err := a.moveServer(tx, id, to); err != nil {
@@ -43,6 +48,18 @@ func (a *Accounts) rename(ctx context.Context, tx *store.Txn, u *hub.User, to hu
 	}
 	u.Name = to
 	return nil
+}
+
+// renameShares writes a user's new name into what the user shares, and into what is shared with the user.
+func (a *Accounts) renameShares(ctx context.Context, tx *store.Txn, u hub.User, to hub.UserName) (int, error) {
+	own, err := a.Move(ctx, tx, u, nil, func(s SharedServer) SharedServer {
+		return SharedServer{Owner: hub.User{Name: to, ID: u.ID}, Name: s.Name}
+	})
+	if err != nil || own > store.MaxOps {
+		return own, err
+	}
+	theirs, err := a.renameWith(ctx, tx, u, to)
+	return own + theirs, err
 }
 
 // below are the servers of a user.

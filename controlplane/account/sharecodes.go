@@ -43,56 +43,22 @@ func (a *Accounts) NewShareCode(ctx context.Context, s SharedServer, scopes []st
 	rec := hub.ShareCode{Schema: hub.Schema, ID: "sc_" + strconv.FormatInt(n.Int64()+1, 10), Owner: s.Owner.Name, OwnerID: s.Owner.ID, Server: s.Name,
 		Scopes: scopes, Created: now, Expires: now.Add(life)}
 	h := codeHash(code)
-	return rec, code, a.codes.Create(ctx, h, rec, store.Put(a.codesOf.Key(s.key()+"/"+store.ID(rec.ID)), serverCode{Schema: hub.Schema, Hash: h}))
+	err = a.store.Transact(ctx, func(tx *store.Txn) error {
+		if err := a.there(tx, s); err != nil {
+			return err
+		}
+		tx.Do(store.Put(a.codesOf.Key(codeID(s, &rec)), serverCode{Schema: hub.Schema, Hash: h}), a.regroup(s.Owner.Name))
+		return a.codes.Write(tx, h, rec)
+	})
+	return rec, code, err
 }
+
+// codeID is the place of a code among those of its server.
+func codeID(s SharedServer, c *hub.ShareCode) string { return s.key() + "/" + store.ID(c.ID) }
 
 func codeHash(code string) string {
 	sum := sha256.Sum256([]byte(code))
 	return hex.EncodeToString(sum[:])
-}
-
-// ShareCodes lists the codes of a user's servers, or of one of them, that are still good. Those that are not are removed.
-func (a *Accounts) ShareCodes(ctx context.Context, owner hub.User, server *hub.ServerName) ([]hub.ShareCode, error) {
-	var good []hub.ShareCode
-	err := a.DeleteShareCodes(ctx, owner, server, func(c *hub.ShareCode) bool {
-		if c.OwnerID == owner.ID && time.Now().Before(c.Expires) {
-			good = append(good, *c)
-			return false
-		}
-		return true
-	})
-	return good, err
-}
-
-// DeleteShareCodes removes those codes of a user's servers, or of one of them, that match says.
-func (a *Accounts) DeleteShareCodes(ctx context.Context, owner hub.User, server *hub.ServerName, match func(*hub.ShareCode) bool) error {
-	prefix := store.ID(string(owner.Name)) + "/"
-	if server != nil {
-		prefix = store.ID(string(owner.Name), string(*server)) + "/"
-	}
-	entries, err := a.codesOf.All(ctx, prefix)
-	if err != nil {
-		return err
-	}
-	var hashes []string
-	for _, e := range entries {
-		hashes = append(hashes, e.Value.Hash)
-	}
-	codes, err := a.codes.GetMany(ctx, hashes)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		c, ok := codes[e.Value.Hash]
-		if !ok || !match(&c.Value) {
-			continue
-		}
-		err := a.codes.Delete(ctx, e.Value.Hash, 0, store.Delete(a.codesOf.Key(e.ID)))
-		if err != nil && hub.KindOf(err) != hub.NotFound {
-			return err
-		}
-	}
-	return nil
 }
 
 // ShareCode returns the record of a code with the server that it is for. It is NotFound if the code is not good.

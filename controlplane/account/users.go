@@ -35,18 +35,13 @@ type Accounts struct {
 	servers  store.Table[hub.Server]
 	services store.Table[hub.Service]
 	byHand   store.Table[hub.Route]
-	shares   store.Table[hub.Share]
-	// sharedWith has the shares once more, by who they are with.
-	sharedWith store.Table[hub.Share]
-	codes      store.Table[hub.ShareCode]
-	codesOf    store.Table[serverCode]
-	roles      store.Table[hub.Role]
-	holders    store.Table[hub.RoleHolder]
-	changes    store.Table[hub.RoleChanges]
-	regroups   store.Table[hub.Regroup]
-	book       atomic.Pointer[book] // what was last read of all roles
-	catalog    *access.Catalog
-	tokens     *token.Service
+	roles    store.Table[hub.Role]
+	holders  store.Table[hub.RoleHolder]
+	changes  store.Table[hub.RoleChanges]
+	Sharing
+	book    atomic.Pointer[book] // what was last read of all roles
+	catalog *access.Catalog
+	tokens  *token.Service
 	// hashing bounds how many passwords are hashed at once: each takes 64 MiB.
 	hashing chan struct{}
 	decoy   string
@@ -59,26 +54,22 @@ func New(s *store.Store, tokens *token.Service) (*Accounts, error) {
 		return nil, err
 	}
 	return &Accounts{
-		store:      s,
-		users:      store.NewTable[hub.User](s, store.Users, "user"),
-		index:      newIndex(s),
-		rulers:     rulers{kept: map[string]keptRuler{}},
-		groups:     store.NewTable[hub.Group](s, store.Groups, "group"),
-		servers:    store.NewTable[hub.Server](s, store.Servers, "server"),
-		services:   store.NewTable[hub.Service](s, store.Services, "service"),
-		shares:     store.NewTable[hub.Share](s, store.Shares, "share"),
-		sharedWith: store.NewTable[hub.Share](s, store.SharedWith, "share"),
-		codes:      store.NewTable[hub.ShareCode](s, store.ShareCodes, "share code"),
-		codesOf:    store.NewTable[serverCode](s, store.ServerCodes, "share code"),
-		byHand:     store.NewTable[hub.Route](s, store.HandRoutes, "route"),
-		roles:      store.NewTable[hub.Role](s, store.Roles, "role"),
-		holders:    store.NewTable[hub.RoleHolder](s, store.RoleHolders, "role"),
-		changes:    store.NewTable[hub.RoleChanges](s, store.RoleChanges, "role"),
-		regroups:   store.NewTable[hub.Regroup](s, store.Regroups, "change of groups"),
-		catalog:    access.Builtin(),
-		tokens:     tokens,
-		hashing:    make(chan struct{}, runtime.GOMAXPROCS(0)),
-		decoy:      decoy,
+		store:    s,
+		users:    store.NewTable[hub.User](s, store.Users, "user"),
+		index:    newIndex(s),
+		rulers:   rulers{kept: map[string]keptRuler{}},
+		groups:   store.NewTable[hub.Group](s, store.Groups, "group"),
+		servers:  store.NewTable[hub.Server](s, store.Servers, "server"),
+		services: store.NewTable[hub.Service](s, store.Services, "service"),
+		byHand:   store.NewTable[hub.Route](s, store.HandRoutes, "route"),
+		roles:    store.NewTable[hub.Role](s, store.Roles, "role"),
+		holders:  store.NewTable[hub.RoleHolder](s, store.RoleHolders, "role"),
+		changes:  store.NewTable[hub.RoleChanges](s, store.RoleChanges, "role"),
+		Sharing:  NewSharing(s),
+		catalog:  access.Builtin(),
+		tokens:   tokens,
+		hashing:  make(chan struct{}, runtime.GOMAXPROCS(0)),
+		decoy:    decoy,
 	}, nil
 }
 
@@ -195,11 +186,6 @@ func (a *Accounts) put(tx *store.Txn, before, after *hub.User) error {
 		}
 	}
 	return a.users.Write(tx, store.ID(string(after.Name)), *after)
-}
-
-// regroup is the write that has the routes of the user's servers follow a change of groups.
-func (a *Accounts) regroup(name hub.UserName) store.Op {
-	return store.Put(a.regroups.Key(store.ID(string(name))), hub.Regroup{Schema: hub.Schema, User: name})
 }
 
 // update changes a user's record and what follows from it in one transaction. change may run several times.
@@ -347,7 +333,7 @@ func (a *Accounts) Delete(ctx context.Context, u hub.User) error {
 	if err := errors.Join(a.tokens.DeleteAll(ctx, u.ID), a.dropShares(ctx, u)); err != nil {
 		return err
 	}
-	return a.store.Transact(ctx, func(tx *store.Txn) error {
+	err := a.store.Transact(ctx, func(tx *store.Txn) error {
 		now, found, err := a.users.Read(tx, store.ID(string(u.Name)))
 		if err != nil {
 			return err
@@ -366,6 +352,10 @@ func (a *Accounts) Delete(ctx context.Context, u hub.User) error {
 		tx.Do(a.tokens.RevokeUser(u.ID, 0))
 		return a.put(tx, &now, nil)
 	})
+	if err != nil {
+		return err
+	}
+	return a.End(ctx, u, nil) // what came in between: nobody shares anything of a user who is gone
 }
 
 // forgetServers removes what a user who goes has prepared and never started, or it would be the next user's of the name.

@@ -3,6 +3,8 @@ package api
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/edgehub/edgehub/controlplane/access"
@@ -63,14 +65,15 @@ type userDoc struct {
 func (a *API) userModel(u hub.User, servers []hub.Server, scopes access.Set, withStopped bool) *userDoc {
 	res := access.Resource{User: string(u.Name), UserGroups: u.Groups}
 	fields := scopes.UserFields(res)
+	if withStopped && !slices.ContainsFunc(servers, func(s hub.Server) bool { return s.Name == "" }) {
+		servers = append(servers, hub.Server{User: u.Name, State: hub.Stopped}) // everybody has a default server
+	}
 	visible := map[string]any{}
 	for i := range servers {
 		s := &servers[i]
-		name := string(s.Name)
-		sres := res
-		sres.Server = &name
+		sres := serverOf(u, s.Name)
 		if (s.Active() || withStopped) && scopes.Allows("read:servers", sres) {
-			visible[name] = a.serverModel(s, scopes.Allows("admin:server_state", sres))
+			visible[string(s.Name)] = a.serverModel(s, scopes.Allows("admin:server_state", sres))
 		}
 	}
 	if fields.Empty() && len(visible) == 0 {
@@ -137,24 +140,32 @@ func (a *API) url(s *hub.Server) string {
 	return a.Base.Path(prefix)
 }
 
-// serverModel is a server in JupyterHub's form. state is shown only to holders of admin:server_state.
+// serverModel is a server in JupyterHub's form. Only holders of admin:server_state see the state of its spawner.
 func (a *API) serverModel(s *hub.Server, withState bool) map[string]any {
 	options := s.Options
 	if options == nil {
 		options = map[string]any{}
 	}
 	m := map[string]any{
-		"name": s.Name, "display_name": s.Name, "full_name": s.FullName(), "last_activity": timestamp(s.LastActivity), "started": timestamp(s.Started),
+		"name": s.Name, "display_name": cmp.Or(s.DisplayName, string(s.Name)), "full_name": s.FullName(), "last_activity": timestamp(s.LastActivity), "started": timestamp(s.Started),
 		"pending": pending(s), "ready": s.State == hub.Running, "stopped": !s.Active(), "url": a.url(s), "user_options": options,
-		"progress_url": a.Base.Path(spawn.ProgressURL(s)), "full_url": nil, "full_progress_url": nil, "state": nil,
+		"progress_url": a.Base.Path(spawn.ProgressURL(s)), "full_url": nil, "full_progress_url": nil,
 	}
 	if a.Hosts != nil {
 		m["full_url"], m["full_progress_url"] = a.url(s), a.Hosts.Address(spawn.ProgressURL(s))
 	}
-	if withState && s.Instance != nil {
-		m["state"] = s.Instance.State
+	if withState {
+		m["state"] = spawnerState(s)
 	}
 	return m
+}
+
+// spawnerState is what the spawner knows of an instance, null if there is none.
+func spawnerState(s *hub.Server) json.RawMessage {
+	if s.Instance == nil {
+		return nil
+	}
+	return s.Instance.State
 }
 
 // tokenModel is an API token; its scopes are what they are worth now.

@@ -16,7 +16,7 @@ const keepAlive = 8 * time.Second
 // progress streams the events of a start as server-sent events, from the first one on, and ends after the last one. Any
 // replica can serve it: the events are in the record.
 func (a *API) progress(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
-	u, s, err := a.started(r)
+	u, s, err := a.known(r)
 	if err != nil {
 		return err
 	}

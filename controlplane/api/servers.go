@@ -1,13 +1,13 @@
 package api
 
 import (
-	"encoding/json"
 	"net/http"
 	"time"
 
 	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/spawn"
 	"github.com/edgehub/edgehub/controlplane/web"
 )
 
@@ -18,6 +18,7 @@ const (
 )
 
 func stopped(s hub.Server) bool { return !s.Active() }
+func removed(s hub.Server) bool { return stopped(s) && !s.Remove }
 
 // server is the user and the server name that a request's path names.
 func (a *API) server(r *http.Request) (hub.User, hub.ServerName, error) {
@@ -29,42 +30,59 @@ func (a *API) server(r *http.Request) (hub.User, hub.ServerName, error) {
 	return u, name, err
 }
 
-// started is the user that a request's path names, and the record of the server: the default one, or a named one that was
-// started at least once.
-func (a *API) started(r *http.Request) (hub.User, hub.Server, error) {
+// known is the user that a request's path names, and the record of the server: the default one, which everybody has, or a named
+// one that was created or started.
+func (a *API) known(r *http.Request) (hub.User, hub.Server, error) {
 	u, name, err := a.server(r)
 	if err != nil {
 		return u, hub.Server{}, err
 	}
 	s, err := a.Servers.Get(r.Context(), u.Name, name)
-	if err == nil && s.Gen == 0 && name != "" {
+	if err == nil && name != "" && s.UserID != u.ID {
 		err = hub.Errorf(hub.NotFound, "%s has no server named '%s'", u.Name, name)
 	}
 	return u, s, err
 }
 
-// getServer answers with a server that was started at least once.
+// getServer answers with a server, running or not.
 func (a *API) getServer(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
-	u, s, err := a.started(r)
+	u, s, err := a.known(r)
 	if err != nil {
 		return err
 	}
-	server := string(s.Name)
-	res := access.Resource{User: string(u.Name), UserGroups: u.Groups, Server: &server}
-	return web.JSON(w, http.StatusOK, a.serverModel(&s, c.Scopes.Allows("admin:server_state", res)))
+	return a.writeServer(w, http.StatusOK, c, u, &s)
+}
+
+func (a *API) writeServer(w http.ResponseWriter, status int, c *account.Caller, u hub.User, s *hub.Server) error {
+	return web.JSON(w, status, a.serverModel(s, c.Scopes.Allows("admin:server_state", serverOf(u, s.Name))))
+}
+
+// serverOf is a user's server for questions about scopes.
+func serverOf(u hub.User, name hub.ServerName) access.Resource {
+	server := string(name)
+	return access.Resource{User: string(u.Name), UserGroups: u.Groups, Server: &server}
+}
+
+// wanted is what a start, or the making of a server, is about: user, name and settings.
+func (a *API) wanted(w http.ResponseWriter, r *http.Request) (hub.User, hub.ServerName, spawn.Settings, error) {
+	u, name, err := a.server(r)
+	if err != nil {
+		return u, name, spawn.Settings{}, err
+	}
+	settings, err := readSettings(w, r)
+	return u, name, settings, err
 }
 
 // startServer starts a server: 201 when it became ready at once, 202 when it is still starting.
 func (a *API) startServer(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
-	u, name, err := a.server(r)
+	u, name, settings, err := a.wanted(w, r)
 	if err != nil {
 		return err
 	}
-	options, err := startOptions(w, r)
-	if err != nil {
-		return err
+	if name == "" {
+		settings.DisplayName = "" // as in JupyterHub: the default server's only changes with PATCH
 	}
-	s, err := a.Servers.Start(r.Context(), u, name, options)
+	s, err := a.Servers.StartWith(r.Context(), u, name, settings)
 	if err != nil {
 		return err
 	}
@@ -85,67 +103,31 @@ func (a *API) startServer(w http.ResponseWriter, r *http.Request, _ *account.Cal
 	return nil
 }
 
-// maxOptions is how large user_options may be, in bytes. They are part of the server's record.
-const maxOptions = 64 << 10
-
-// startOptions reads the user_options of a start: nil means those of the last one. The whole body is the options if it has
-// none of the keys of JupyterHub 6 (its older and still most used form).
-func startOptions(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
-	options, err := readOptions(w, r)
-	if err != nil {
-		return nil, err
-	}
-	if data, err := json.Marshal(options); err != nil || len(data) > maxOptions {
-		return nil, hub.Errorf(hub.Invalid, "user_options are too large: at most %d KiB", maxOptions>>10)
-	}
-	return options, nil
-}
-
-func readOptions(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
-	var body map[string]json.RawMessage
-	if err := web.ReadJSON(w, r, &body); err != nil {
-		return nil, err
-	}
-	_, named := body["display_name"]
-	raw, given := body["user_options"]
-	var options map[string]any
-	if given {
-		if json.Unmarshal(raw, &options) != nil {
-			return nil, hub.Errorf(hub.Invalid, "user_options must be an object")
-		}
-		return options, nil
-	}
-	if named || len(body) == 0 {
-		return nil, nil
-	}
-	options = map[string]any{}
-	for key, raw := range body {
-		var v any
-		if err := json.Unmarshal(raw, &v); err != nil {
-			return nil, err
-		}
-		options[key] = v
-	}
-	return options, nil
-}
-
-// stopServer stops a server: 204 when it is gone, 202 when it is still stopping.
+// stopServer stops a server, and removes a named one if the body says so: 204 when it is gone, 202 when it is still stopping.
 func (a *API) stopServer(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
-	u, name, err := a.server(r)
+	remove, err := readRemove(w, r)
 	if err != nil {
 		return err
 	}
-	s, err := a.Servers.Stop(r.Context(), u.Name, name)
+	u, s, err := a.known(r)
 	if err != nil {
 		return err
 	}
-	if s.Gen == 0 && name != "" {
-		return hub.Errorf(hub.NotFound, "%s has no server named '%s'", u.Name, name)
+	if remove && s.Name == "" {
+		return hub.Errorf(hub.Invalid, "Cannot delete the default server")
 	}
-	if s, err = a.Servers.Await(r.Context(), u.Name, name, slowStop, stopped); err != nil {
+	end, ended := a.Servers.Stop, stopped
+	if remove {
+		end, ended = a.Servers.Remove, removed
+	}
+	if _, err := end(r.Context(), u.Name, s.Name); err != nil {
 		return err
 	}
-	if s.Active() {
+	if s, err = a.Servers.Await(r.Context(), u.Name, s.Name, slowStop, ended); err != nil {
+		return err
+	}
+	if !ended(s) {
+		w.Header().Set("Content-Type", "text/plain")
 		w.WriteHeader(http.StatusAccepted)
 		return nil
 	}

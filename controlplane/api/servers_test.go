@@ -95,7 +95,7 @@ func TestBodiesOfAStart(t *testing.T) {
 		a := h.do("POST", "/hub/api/users/alice/server", step.body, secret)
 		a.what += " with " + step.body
 		a.want(201)
-		model := strings.Replace(serverJSON("", "/user/alice/", "/hub/api/users/alice/server/progress", true, "OPTIONS", "null"), "OPTIONS", step.want, 1)
+		model := strings.Replace(serverJSON("", "/user/alice/", "/hub/api/users/alice/server/progress", true, "OPTIONS"), "OPTIONS", step.want, 1)
 		h.do("GET", "/hub/api/users/alice/server", "", secret).wantJSON(200, model)
 		h.do("DELETE", "/hub/api/users/alice/server", "", secret).want(204)
 	}

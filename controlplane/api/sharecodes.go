@@ -10,25 +10,13 @@ import (
 	"github.com/edgehub/edgehub/controlplane/web"
 )
 
-// listShareCodes answers with the codes of a user's servers, without the codes themselves.
+// listShareCodes answers with the codes of a user's servers, or of one of them, without the codes themselves.
 func (a *API) listShareCodes(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
-	owner, err := a.target(r)
+	owner, server, err := a.sharedBy(r)
 	if err != nil {
 		return err
 	}
-	codes, err := a.Accounts.ShareCodes(r.Context(), owner, nil)
-	if err != nil {
-		return err
-	}
-	return a.writeCodes(w, r, codes)
-}
-
-func (a *API) listServerCodes(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
-	s, err := a.sharedServer(r, "user")
-	if err != nil {
-		return err
-	}
-	codes, err := a.Accounts.ShareCodes(r.Context(), s.Owner, &s.Name)
+	codes, err := a.Accounts.ShareCodes(r.Context(), owner, server)
 	if err != nil {
 		return err
 	}
@@ -41,11 +29,7 @@ func (a *API) writeCodes(w http.ResponseWriter, r *http.Request, codes []hub.Sha
 }
 
 // createShareCode makes a code for a server and shows it once.
-func (a *API) createShareCode(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
-	s, err := a.sharedServer(r, "user")
-	if err != nil {
-		return err
-	}
+func (a *API) createShareCode(w http.ResponseWriter, r *http.Request, c *account.Caller, s account.SharedServer) error {
 	var body struct {
 		ExpiresIn *int64   `json:"expires_in"`
 		Scopes    []string `json:"scopes"`
@@ -57,10 +41,7 @@ func (a *API) createShareCode(w http.ResponseWriter, r *http.Request, c *account
 	if err != nil {
 		return err
 	}
-	scopes, err := a.Accounts.ShareScopes(s, body.Scopes)
-	if err == nil {
-		err = a.mayShare(c, s, scopes)
-	}
+	scopes, err := a.sharedScopes(c, s, body.Scopes)
 	if err != nil {
 		return err
 	}
@@ -81,11 +62,7 @@ func (a *API) createShareCode(w http.ResponseWriter, r *http.Request, c *account
 }
 
 // deleteShareCodes ends one code of a server, by itself or its id, or all of them. Shares that were made with it stay.
-func (a *API) deleteShareCodes(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
-	s, err := a.sharedServer(r, "user")
-	if err != nil {
-		return err
-	}
+func (a *API) deleteShareCodes(w http.ResponseWriter, r *http.Request, _ *account.Caller, s account.SharedServer) error {
 	q := r.URL.Query()
 	id, missing := q.Get("id"), hub.Errorf(hub.NotFound, "No code found matching id=%s", hub.Clip(q.Get("id")))
 	if code := q.Get("code"); code != "" {
@@ -100,7 +77,7 @@ func (a *API) deleteShareCodes(w http.ResponseWriter, r *http.Request, _ *accoun
 		id = rec.ID
 	}
 	found := false
-	err = a.Accounts.DeleteShareCodes(r.Context(), s.Owner, &s.Name, func(c *hub.ShareCode) bool {
+	err := a.Accounts.DeleteShareCodes(r.Context(), s.Owner, &s.Name, func(c *hub.ShareCode) bool {
 		match := id == "" || c.ID == id
 		found = found || match
 		return match

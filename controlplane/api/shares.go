@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/edgehub/edgehub/controlplane/access"
@@ -24,7 +25,7 @@ func (a *API) sharedServer(r *http.Request, ownerPart string) (account.SharedSer
 	}
 	if name != "" {
 		s, err := a.Servers.Get(r.Context(), owner.Name, name)
-		if err == nil && s.UserID != owner.ID {
+		if err == nil && (s.UserID != owner.ID || s.Remove) {
 			err = none
 		}
 		if err != nil {
@@ -34,25 +35,34 @@ func (a *API) sharedServer(r *http.Request, ownerPart string) (account.SharedSer
 	return account.SharedServer{Owner: owner, Name: name}, nil
 }
 
-// listShares answers with the shares of a user's servers.
-func (a *API) listShares(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
-	owner, err := a.target(r)
-	if err != nil {
-		return err
+// onServer is a handler for the server that a request's path names.
+func (a *API) onServer(next func(http.ResponseWriter, *http.Request, *account.Caller, account.SharedServer) error) handler {
+	return func(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
+		s, err := a.sharedServer(r, "user")
+		if err != nil {
+			return err
+		}
+		return next(w, r, c, s)
 	}
-	shares, err := a.Accounts.Shares(r.Context(), owner, nil)
-	if err != nil {
-		return err
-	}
-	return a.writeShares(w, r, shares)
 }
 
-func (a *API) listServerShares(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
+// sharedBy says what a list is about: all servers of a user, or the one that the path names.
+func (a *API) sharedBy(r *http.Request) (hub.User, *hub.ServerName, error) {
+	if strings.HasSuffix(r.Pattern, "/{user}") {
+		owner, err := a.target(r)
+		return owner, nil, err
+	}
 	s, err := a.sharedServer(r, "user")
+	return s.Owner, &s.Name, err
+}
+
+// listShares answers with the shares of a user's servers, or of one of them.
+func (a *API) listShares(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
+	owner, server, err := a.sharedBy(r)
 	if err != nil {
 		return err
 	}
-	shares, err := a.Accounts.Shares(r.Context(), s.Owner, &s.Name)
+	shares, err := a.Accounts.Shares(r.Context(), owner, server)
 	if err != nil {
 		return err
 	}
@@ -67,11 +77,7 @@ type shareBody struct {
 }
 
 // createShare lets a user or group do something with a server. Nobody gives what they do not have.
-func (a *API) createShare(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
-	s, err := a.sharedServer(r, "user")
-	if err != nil {
-		return err
-	}
+func (a *API) createShare(w http.ResponseWriter, r *http.Request, c *account.Caller, s account.SharedServer) error {
 	with, scopes, err := a.readShare(w, r, c, s)
 	if hub.KindOf(err) == hub.NotFound {
 		err = hub.Errorf(hub.Invalid, "%s", hub.MessageOf(err)) // not a 404, which would be about the server
@@ -79,10 +85,7 @@ func (a *API) createShare(w http.ResponseWriter, r *http.Request, c *account.Cal
 	if err != nil {
 		return err
 	}
-	if scopes, err = a.Accounts.ShareScopes(s, scopes); err != nil {
-		return err
-	}
-	if err := a.mayShare(c, s, scopes); err != nil {
+	if scopes, err = a.sharedScopes(c, s, scopes); err != nil {
 		return err
 	}
 	share, err := a.Accounts.Share(r.Context(), s, with, scopes)
@@ -94,11 +97,7 @@ func (a *API) createShare(w http.ResponseWriter, r *http.Request, c *account.Cal
 }
 
 // patchShare takes scopes of a share away, all if it names none. What is open by them is cut.
-func (a *API) patchShare(w http.ResponseWriter, r *http.Request, c *account.Caller) error {
-	s, err := a.sharedServer(r, "user")
-	if err != nil {
-		return err
-	}
+func (a *API) patchShare(w http.ResponseWriter, r *http.Request, c *account.Caller, s account.SharedServer) error {
 	with, scopes, err := a.readShare(w, r, c, s)
 	if hub.KindOf(err) == hub.NotFound {
 		return web.JSON(w, http.StatusOK, map[string]any{}) // nothing is shared with who is gone
@@ -123,23 +122,9 @@ func (a *API) patchShare(w http.ResponseWriter, r *http.Request, c *account.Call
 }
 
 // deleteShares ends all shares of a server.
-func (a *API) deleteShares(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
-	s, err := a.sharedServer(r, "user")
-	if err != nil {
+func (a *API) deleteShares(w http.ResponseWriter, r *http.Request, _ *account.Caller, s account.SharedServer) error {
+	if err := a.Accounts.UnshareAll(r.Context(), s.Owner, &s.Name); err != nil {
 		return err
-	}
-	shares, err := a.Accounts.Shares(r.Context(), s.Owner, &s.Name)
-	if err != nil {
-		return err
-	}
-	for _, sh := range shares {
-		with := account.With{Group: sh.Group}
-		if sh.Group == "" {
-			with.User = &hub.User{Name: sh.User, ID: sh.UserID}
-		}
-		if _, err := a.Accounts.Unshare(r.Context(), s, with, nil); err != nil && hub.KindOf(err) != hub.NotFound {
-			return err
-		}
 	}
 	a.Servers.Reshare(r.Context(), s.Owner.Name)
 	w.WriteHeader(http.StatusNoContent)
@@ -189,16 +174,15 @@ func (a *API) withGroup(r *http.Request, c *account.Caller, group string, scopes
 	return account.With{Group: group}, scopes, err
 }
 
-// mayShare refuses scopes that the caller does not hold on the server.
-func (a *API) mayShare(c *account.Caller, s account.SharedServer, scopes []string) error {
-	name := string(s.Name)
-	res := access.Resource{User: string(s.Owner.Name), UserGroups: s.Owner.Groups, Server: &name}
+// sharedScopes are the scopes that the caller shares. Nobody shares what they do not have on the server.
+func (a *API) sharedScopes(c *account.Caller, s account.SharedServer, raw []string) ([]string, error) {
+	scopes, err := a.Accounts.ShareScopes(s, raw)
 	for _, scope := range scopes {
-		if p, err := access.Parse(scope); err != nil || !c.Scopes.Allows(p.Name, res) {
-			return hub.Errorf(hub.Forbidden, "You cannot share the scope %s, which you do not have.", scope)
+		if p, err := access.Parse(scope); err != nil || !c.Scopes.Allows(p.Name, serverOf(s.Owner, s.Name)) {
+			return nil, hub.Errorf(hub.Forbidden, "You cannot share the scope %s, which you do not have.", scope)
 		}
 	}
-	return nil
+	return scopes, err
 }
 
 // sharedWithUser answers with what is shared with a user, also by groups.
@@ -231,13 +215,19 @@ func (a *API) withOfPath(r *http.Request) (account.With, error) {
 	return account.With{User: &u}, err
 }
 
-// getShared answers with the share of one server with a user or group.
-func (a *API) getShared(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
+// shared is the server that a request's path names as shared with the user or group that the path begins with.
+func (a *API) shared(r *http.Request) (account.With, account.SharedServer, error) {
 	with, err := a.withOfPath(r)
 	if err != nil {
-		return err
+		return with, account.SharedServer{}, err
 	}
 	s, err := a.sharedServer(r, "owner")
+	return with, s, err
+}
+
+// getShared answers with the share of one server with a user or group.
+func (a *API) getShared(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
+	with, s, err := a.shared(r)
 	if err != nil {
 		return err
 	}
@@ -254,15 +244,11 @@ func (a *API) getShared(w http.ResponseWriter, r *http.Request, _ *account.Calle
 
 // leaveShare ends the share of one server with a user or group.
 func (a *API) leaveShare(w http.ResponseWriter, r *http.Request, _ *account.Caller) error {
-	with, err := a.withOfPath(r)
-	if err != nil {
-		return err
+	with, s, err := a.shared(r)
+	if err == nil {
+		_, err = a.Accounts.Unshare(r.Context(), s, with, nil)
 	}
-	s, err := a.sharedServer(r, "owner")
 	if err != nil {
-		return err
-	}
-	if _, err := a.Accounts.Unshare(r.Context(), s, with, nil); err != nil {
 		return err
 	}
 	a.Servers.Reshare(r.Context(), s.Owner.Name)

@@ -27,14 +27,18 @@ func userJSON(name string, admin bool, roles, lastActivity string) string {
 }
 
 // serverJSON is the model of a server of alice.
-func serverJSON(name, url, progress string, running bool, options, state string) string {
+func serverJSON(name, url, progress string, running bool, options string) string {
 	started := "null"
 	if running {
 		started = `"<time>"`
 	}
 	return fmt.Sprintf(`{"name":%[1]q,"display_name":%[1]q,"full_name":"alice/%[1]s","last_activity":"<time>","started":%[2]s,
 		"pending":null,"ready":%[3]t,"stopped":%[4]t,"url":%[5]q,"user_options":%[6]s,"progress_url":%[7]q,
-		"full_url":null,"full_progress_url":null,"state":%[8]s}`, name, started, running, !running, url, options, progress, state)
+		"full_url":null,"full_progress_url":null}`, name, started, running, !running, url, options, progress)
+}
+
+func badDisplay(name string) string {
+	return "Invalid display_name: '" + name + "'. It has 1 to 255 printable characters, with single spaces between words."
 }
 
 func groupJSON(name, users, properties string) string {
@@ -81,8 +85,10 @@ func TestEveryEndpoint(t *testing.T) {
 	secrets := map[string]string{"root": h.token(h.user("root", true)), "alice": h.token(h.user("alice", false)), "nobody": ""}
 	const plain, admin = `["user"]`, `["admin","user"]`
 	alice := userJSON("alice", false, plain, `"<time>"`)
-	running := serverJSON("", "/user/alice/", "/hub/api/users/alice/server/progress", true, `{"profile":"big"}`, "null")
-	lab := serverJSON("srv", "/user/alice/srv/", "/hub/api/users/alice/servers/srv/progress", true, `{}`, "null")
+	running := serverJSON("", "/user/alice/", "/hub/api/users/alice/server/progress", true, `{"profile":"big"}`)
+	lab := serverJSON("srv", "/user/alice/srv/", "/hub/api/users/alice/servers/srv/progress", true, `{}`)
+	made := strings.NewReplacer(`"last_activity":"<time>"`, `"last_activity":null`, `"display_name":"made"`, `"display_name":"Made by hand"`).Replace(
+		serverJSON("made", "/user/alice/made/", "/hub/api/users/alice/servers/made/progress", false, `{"a":1}`))
 	narrow := `["read:servers!user=alice","read:users:groups!user=alice","read:users:name!user=alice"]`
 	withToken := func(model string) string { return strings.TrimSuffix(model, "}") + `,"token":"<secret>"}` }
 
@@ -146,7 +152,7 @@ func TestEveryEndpoint(t *testing.T) {
 		{"root", "PATCH /hub/api/users/alice", "", 400, "", "The body must be a JSON object that says what to change."},
 		{"root", "PATCH /hub/api/users/alice", "null", 400, "", "The body must be a JSON object that says what to change."},
 		{"alice", "POST /hub/api/users/alice/tokens", `{"scopes":["self"],"roles":["token"]}`, 400, "", "Give scopes or roles, not both."},
-		{"root", "PATCH /hub/api/users/alice/server", "", 405, "", "Method Not Allowed"},
+		{"root", "PUT /hub/api/users/alice", "", 405, "", "Method Not Allowed"},
 		{"root", "DELETE /hub/api/health", "", 405, "", "Method Not Allowed"},
 		{"root", "POST /hub/api/", "", 405, "", "Method Not Allowed"},
 
@@ -219,8 +225,47 @@ func TestEveryEndpoint(t *testing.T) {
 		{"alice", "POST /hub/api/users/alice/server", `{"profile":"big"}`, 201, "", ""},
 		{"alice", "POST /hub/api/users/alice/server", "", 400, "", "alice is already running"},
 		{"alice", "GET /hub/api/users/alice/server", "", 200, running, ""},
-		{"root", "GET /hub/api/users/alice/server", "", 200, strings.Replace(running, `"state":null`, `"state":{"pid":1001}`, 1), ""},
-		{"alice", "GET /hub/api/users/alice/servers/", "", 404, "", "Not Found"},
+		{"root", "GET /hub/api/users/alice/server", "", 200, strings.TrimSuffix(running, "}") + `,"state":{"pid":1001}}`, ""},
+		{"alice", "GET /hub/api/users/alice/servers/", "", 200, running, ""},
+		{"alice", "POST /hub/api/users/alice/servers/", "", 400, "", "alice is already running"},
+		{"alice", "PUT /hub/api/users/alice/server", "", 409, "", "User alice already has a default server"},
+		{"alice", "PUT /hub/api/users/alice/servers/", "", 409, "", "User alice already has a default server"},
+		{"alice", "PATCH /hub/api/users/alice/server", `{"user_options":{}}`, 400, "", "alice is active. Please stop it before modifying it."},
+		{"alice", "PATCH /hub/api/users/alice/servers/", `{"user_options":{}}`, 400, "", "alice is active. Please stop it before modifying it."},
+		{"alice", "DELETE /hub/api/users/alice/servers/", `{"remove":true}`, 400, "", "Cannot delete the default server"},
+		{"alice", "DELETE /hub/api/users/alice/server", `{"remove":"yes"}`, 400, "", "remove must be true or false"},
+		{"alice", "DELETE /hub/api/users/alice/server", `{"remove"`, 400, "", "Invalid JSON in body of request"},
+
+		// Named servers.
+		{"alice", "PUT /hub/api/users/alice/servers/made", `{"display_name":"Made by hand","user_options":{"a":1}}`, 201, made, ""},
+		{"alice", "PUT /hub/api/users/alice/servers/made", "", 409, "", "User alice already has server 'made'"},
+		{"alice", "PUT /hub/api/users/alice/servers/Not-OK", "", 400, "", "Invalid server_name: 'Not-OK'"},
+		{"alice", "PUT /hub/api/users/alice/servers/x", `{"display_name":5}`, 400, "", "display_name must be a string"},
+		{"alice", "PUT /hub/api/users/alice/servers/x", `{"display_name":null}`, 400, "", "display_name must be a string"},
+		{"alice", "PUT /hub/api/users/alice/servers/x", `{"display_name":" x"}`, 400, "", badDisplay(" x")},
+		{"alice", "PUT /hub/api/users/alice/servers/x", "{\"display_name\":\"a\xff\"}", 400, "", "The body is not UTF-8."},
+		{"alice", "PUT /hub/api/users/alice/servers/x", `{"user_options":"small"}`, 400, "", "user_options must be an object"},
+		{"alice", "PUT /hub/api/users/alice/servers/x", `[]`, 400, "", "The body has the wrong type: got a JSON array."},
+		{"root", "PUT /hub/api/users/nobody/servers/x", "", 404, "", "No such user: nobody"},
+		{"alice", "PUT /hub/api/users/bob/servers/x", "", 404, "", noAccess},
+		{"alice", "GET /hub/api/users/alice/servers/made", "", 200, made, ""},
+		{"alice", "GET /hub/api/users/alice/servers/x", "", 404, "", "alice has no server named 'x'"},
+		{"alice", "PATCH /hub/api/users/alice/servers/made", `{"name":null,"display_name":""}`, 200, made, ""},
+		{"alice", "PATCH /hub/api/users/alice/servers/made", `{"display_name":"Other","user_options":{}}`, 200,
+			strings.NewReplacer("Made by hand", "Other", `{"a":1}`, `{}`).Replace(made), ""},
+		{"alice", "PATCH /hub/api/users/alice/servers/made", "", 400, "", "Must specify at least one field to modify: name, display_name or user_options."},
+		{"alice", "PATCH /hub/api/users/alice/servers/made", `{"color":1}`, 400, "",
+			"Invalid JSON keys: color can not be changed here; name, display_name and user_options can"},
+		{"alice", "PATCH /hub/api/users/alice/servers/made", `{"user_options":null}`, 400, "", "user_options must be an object"},
+		{"alice", "PATCH /hub/api/users/alice/servers/made", `{"display_name":"two  spaces"}`, 400, "", badDisplay("two  spaces")},
+		{"alice", "PATCH /hub/api/users/alice/servers/made", `{"name":7}`, 400, "", "name must be a string"},
+		{"alice", "PATCH /hub/api/users/alice/servers/made", `{"name":"lab"}`, 400, "", "Invalid server_name: 'lab'"},
+		{"alice", "PATCH /hub/api/users/alice/servers/made", `{"name":""}`, 409, "", "User alice already has a default server"},
+		{"alice", "PATCH /hub/api/users/alice/servers/made", `{"name":"made"}`, 409, "", "User alice already has server 'made'"},
+		{"alice", "PATCH /hub/api/users/alice/servers/x", `{"name":"y"}`, 404, "", "alice has no server named 'x'"},
+		{"alice", "DELETE /hub/api/users/alice/servers/made", `{"remove":null}`, 204, "", ""},
+		{"alice", "DELETE /hub/api/users/alice/servers/made", `{"remove":true}`, 204, "", ""},
+		{"alice", "DELETE /hub/api/users/alice/servers/made", `{"remove":true}`, 404, "", "alice has no server named 'made'"},
 		{"alice", "POST /hub/api/users/alice/servers/srv", "", 201, "", ""},
 		{"alice", "POST /hub/api/users/alice/servers/srv", "", 400, "", "alice:srv is already running"},
 		{"alice", "GET /hub/api/users/alice/servers/srv", "", 200, lab, ""},
@@ -233,9 +278,9 @@ func TestEveryEndpoint(t *testing.T) {
 		{"alice", "POST /hub/api/users/bob/activity", `{"last_activity":"2020-01-01T00:00:00Z"}`, 404, "", noAccess},
 		{"alice", "DELETE /hub/api/users/alice/servers/srv", "", 204, "", ""},
 		{"alice", "DELETE /hub/api/users/alice/server", "", 204, "", ""},
-		{"alice", "DELETE /hub/api/users/alice/server", "", 204, "", ""},
+		{"alice", "DELETE /hub/api/users/alice/servers/", "", 204, "", ""},
 		{"alice", "GET /hub/api/users/alice/server", "", 200,
-			serverJSON("", "/user/alice/", "/hub/api/users/alice/server/progress", false, `{"profile":"big"}`, "null"), ""},
+			serverJSON("", "/user/alice/", "/hub/api/users/alice/server/progress", false, `{"profile":"big"}`), ""},
 		{"alice", "GET /hub/api/users/alice/server/progress", "", 400, "", "alice is not starting"},
 
 		// Routes by hand, and what JupyterHub shows of its proxy.
@@ -424,12 +469,8 @@ func TestDeleteUserStopsItsServersAndEndsItsTokens(t *testing.T) {
 
 	again := h.user("bob", false)
 	h.do("GET", "/hub/api/user", "", as(secret)).wantError(403, noCredentials)
-	var model struct {
-		Servers map[string]any `json:"servers"`
-	}
-	h.do("GET", "/hub/api/users/bob?include_stopped_servers", "", as(h.token(again))).want(200).into(&model)
-	if len(model.Servers) != 0 {
-		t.Errorf("the new bob has the old one's servers: %v", model.Servers)
+	if servers, err := h.servers.OfUser(t.Context(), again.Name); err != nil || len(servers) != 0 {
+		t.Errorf("the new bob has the old one's servers: %v, %v", servers, err)
 	}
 }
 

@@ -92,6 +92,20 @@ func TestServerNamesRefused(t *testing.T) {
 	}
 }
 
+func TestDisplayNames(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"x", "My Server!", "日本", "Große Kiste 🚀", "a/b", "<b>", strings.Repeat("é", 255)} {
+		if got, err := hub.ParseDisplayName(name); err != nil || got != name {
+			t.Errorf("ParseDisplayName(%q) = %q, %v", name, got, err)
+		}
+	}
+	for _, name := range []string{"", " ", " x", "x ", "a  b", "a\tb", "a\nb", "a\u00a0b", "a\u2003b", "a\u202eb", "a\x00", "a\xff", strings.Repeat("é", 256)} {
+		if got, err := hub.ParseDisplayName(name); hub.KindOf(err) != hub.Invalid || got != "" {
+			t.Errorf("ParseDisplayName(%q) = %q, %v", name, got, err)
+		}
+	}
+}
+
 func TestClip(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{

@@ -23,11 +23,17 @@ const (
 
 // Server is the record of one server's state machine. Its key in the store is (user, name).
 type Server struct {
-	Schema int        `json:"v"`
+	Schema int `json:"v"`
+	// ID tells the server from one of the same name that was removed. It is empty in records of older releases.
+	ID     string     `json:"id,omitempty"`
 	User   UserName   `json:"user"`
 	UserID string     `json:"user_id"`
 	Name   ServerName `json:"name"`
-	State  State      `json:"state"`
+	// DisplayName is what people call it, empty for its name.
+	DisplayName string `json:"display_name,omitempty"`
+	State       State  `json:"state"`
+	// Remove says that the record goes as soon as the server is stopped.
+	Remove bool `json:"remove,omitempty"`
 	// Gen counts starts. It only grows, and a worker that holds an older one has lost (invariant I5).
 	Gen int64 `json:"gen"`
 	// Owner is the replica that works on a starting or stopping server. It is void when that replica's lease is.

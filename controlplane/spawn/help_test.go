@@ -405,7 +405,7 @@ func (h *history) apply(ev *clientv3.Event) {
 
 // arrows of the state machine.
 var arrows = map[hub.State]string{
-	"":           "starting",
+	"":           "starting stopped", // which is prepared and does not run yet
 	hub.Stopped:  "stopped starting",
 	hub.Starting: "starting running stopping stopped",
 	hub.Running:  "running stopping stopped",
@@ -419,6 +419,12 @@ func (h *history) checkStep(rev int64, from, to hub.Server) {
 	grow := int64(0)
 	if to.State == hub.Starting {
 		grow = 1 // at most: a start that goes on after a crash may have its own
+	}
+	if from.Remove && !to.Remove {
+		h.t.Errorf("revision %d: %s shall not go any more", rev, to.FullName())
+	}
+	if from.Schema == 0 && to.State == hub.Stopped {
+		return // prepared, or it had another name
 	}
 	if to.Gen < from.Gen || to.Gen > from.Gen+grow || from.State != hub.Starting && to.State == hub.Starting && to.Gen == from.Gen {
 		h.t.Errorf("revision %d takes %s from %s %d to %s %d", rev, to.FullName(), from.State, from.Gen, to.State, to.Gen)

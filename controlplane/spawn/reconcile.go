@@ -69,6 +69,9 @@ func (m *Manager) reconcile(ctx context.Context) error {
 		case hub.Running:
 			m.check(ctx, s)
 		case hub.Stopped:
+			if s.Remove {
+				m.finish(ctx, s)
+			}
 		}
 	}
 	return nil

@@ -4,7 +4,7 @@
 //	stopped ─Start→ starting ─ready→ running ─Stop→ stopping ─gone→ stopped
 //	                   └─failed→ stopped          └─exited→ stopped
 //
-// Every arrow is a compare-and-swap on the record. Start and Stop only write what shall be; a worker of the replica that
+// A named server that shall be removed is marked, stopped, and gone. Every arrow is a compare-and-swap on the record. Start and Stop only write what shall be; a worker of the replica that
 // wrote it does it. If that replica dies, its lease ends and another replica goes on from the record (Run).
 //
 // Invariants: a server's route exists only while its record says running, and both change in one transaction. So it is with
@@ -87,6 +87,7 @@ type Manager struct {
 	shares   store.Table[hub.Share]
 	groups   store.Table[hub.Regroup]
 	presence account.Presence
+	sharing  account.Sharing
 	log      *slog.Logger
 	client   *http.Client
 	jobs     chan job
@@ -118,6 +119,7 @@ func New(opts Options) *Manager {
 		shares:   store.NewTable[hub.Share](opts.Store, store.Shares, "share"),
 		groups:   store.NewTable[hub.Regroup](opts.Store, store.Regroups, "change of groups"),
 		presence: account.NewPresence(opts.Store),
+		sharing:  account.NewSharing(opts.Store),
 		log:      opts.Log,
 		client: &http.Client{
 			Timeout:       10 * time.Second,
@@ -287,9 +289,10 @@ func (m *Manager) Await(ctx context.Context, user hub.UserName, name hub.ServerN
 }
 
 // instanceName is the name of a server's instance for spawners: readable, safe everywhere, different for different hubs,
-// users and servers. The user's id is part of it, because generations start again with a new user of an old name.
+// users and servers. The ids of the user and the server are part of it, because generations start again with a new one of an old
+// name.
 func (m *Manager) instanceName(s *hub.Server) string {
-	sum := sha256.Sum256([]byte(m.opts.HubID + "/" + s.UserID + "/" + s.FullName()))
+	sum := sha256.Sum256([]byte(m.opts.HubID + "/" + s.UserID + "/" + s.FullName() + s.ID))
 	readable := make([]byte, 0, 20)
 	for i := 0; i < len(s.User) && len(readable) < 20; i++ {
 		if c := s.User[i]; 'a' <= c && c <= 'z' || '0' <= c && c <= '9' {

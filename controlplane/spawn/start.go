@@ -17,6 +17,11 @@ import (
 // options nil means those of the last start. Starting a server that is starting already changes nothing. A server that runs
 // or is stopping gives an Invalid error with JupyterHub's words.
 func (m *Manager) Start(ctx context.Context, u hub.User, name hub.ServerName, options map[string]any) (hub.Server, error) {
+	return m.StartWith(ctx, u, name, Settings{Options: options})
+}
+
+// StartWith is Start for a server that gets settings first.
+func (m *Manager) StartWith(ctx context.Context, u hub.User, name hub.ServerName, settings Settings) (hub.Server, error) {
 	id := serverID(u.Name, name)
 	claimed := false
 	var s hub.Server
@@ -28,7 +33,12 @@ func (m *Manager) Start(ctx context.Context, u hub.User, name hub.ServerName, op
 			return err
 		}
 		if !found {
-			s = hub.Server{Schema: hub.Schema, User: u.Name, Name: name, State: hub.Stopped}
+			if s, err = m.newServer(ctx, u, name); err != nil {
+				return err
+			}
+		}
+		if s.Remove && !s.Active() {
+			return hub.Errorf(hub.Invalid, "%s is being removed. Try again shortly.", displayName(&s))
 		}
 		switch s.State {
 		case hub.Starting:
@@ -39,7 +49,8 @@ func (m *Manager) Start(ctx context.Context, u hub.User, name hub.ServerName, op
 			return hub.Errorf(hub.Invalid, "%s is pending stop", displayName(&s))
 		case hub.Stopped:
 		}
-		m.begin(&s, u, options)
+		settings.apply(&s)
+		m.begin(&s, u)
 		claimed = true
 		return m.write(tx, &s, m.announce(&s))
 	})
@@ -58,13 +69,10 @@ func displayName(s *hub.Server) string {
 }
 
 // begin makes s the record of a new start that this replica owns.
-func (m *Manager) begin(s *hub.Server, u hub.User, options map[string]any) {
+func (m *Manager) begin(s *hub.Server, u hub.User) {
 	now := time.Now().UTC()
 	s.UserID, s.State, s.Gen, s.Owner = u.ID, hub.Starting, s.Gen+1, m.opts.Replica
 	s.Instance, s.TokenID, s.Secret, s.Failure = nil, "", newSecret(), ""
-	if options != nil {
-		s.Options = options
-	}
 	s.Events = []hub.Event{{Progress: 0, Message: "Server requested"}}
 	s.Started, s.LastActivity = now, now
 	s.Deadline = now.Add(m.opts.StartTimeout + m.opts.ReadyTimeout)
@@ -224,11 +232,11 @@ func (m *Manager) publish(ctx context.Context, s *hub.Server) error {
 }
 
 // change updates the record of a server on behalf of its worker, and s with it. It is errLost if the record has another
-// user of the name, generation, owner or state by now.
+// user or server of the name, generation, owner or state by now.
 func (m *Manager) change(ctx context.Context, s *hub.Server, apply func(*hub.Server) []store.Op) error {
-	user, gen, owner, state := s.UserID, s.Gen, s.Owner, s.State
+	was := *s
 	now, err := m.update(ctx, serverID(s.User, s.Name), func(cur *hub.Server) ([]store.Op, error) {
-		if cur.UserID != user || cur.Gen != gen || cur.Owner != owner || cur.State != state {
+		if cur.UserID != was.UserID || cur.ID != was.ID || cur.Gen != was.Gen || cur.Owner != was.Owner || cur.State != was.State {
 			return nil, errLost
 		}
 		return apply(cur), nil
@@ -296,7 +304,7 @@ func (m *Manager) withdraw(s *hub.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), stopMargin)
 	defer cancel()
 	cur, err := m.Get(ctx, s.User, s.Name)
-	if err == nil && cur.Gen == s.Gen && cur.UserID == s.UserID {
+	if err == nil && cur.Gen == s.Gen && cur.UserID == s.UserID && cur.ID == s.ID {
 		switch {
 		case cur.State == hub.Starting, cur.State == hub.Running:
 			return

@@ -16,14 +16,24 @@ const stopMargin = 10 * time.Second
 // Stop asks for the end of a server. Its route is gone when Stop returns; Await tells when the instance is. A start in
 // progress is cancelled. Stopping a server that is stopped or stopping changes nothing.
 func (m *Manager) Stop(ctx context.Context, user hub.UserName, name hub.ServerName) (hub.Server, error) {
+	return m.end(ctx, user, name, false)
+}
+
+// end stops a server, and marks it if it shall be removed then.
+func (m *Manager) end(ctx context.Context, user hub.UserName, name hub.ServerName, remove bool) (hub.Server, error) {
 	claimed := false
 	s, err := m.update(ctx, serverID(user, name), func(s *hub.Server) ([]store.Op, error) {
 		claimed = false
+		marked := remove && !s.Remove
+		s.Remove = s.Remove || remove
 		switch s.State {
 		case hub.Starting:
 			s.Events = append(s.Events, hub.Event{Progress: 100, Failed: true, Message: "Spawn cancelled"})
 		case hub.Running:
 		case hub.Stopped, hub.Stopping:
+			if marked {
+				return nil, nil
+			}
 			return nil, store.ErrUnchanged
 		}
 		s.State, s.Owner = hub.Stopping, m.opts.Replica
@@ -68,9 +78,12 @@ func (m *Manager) runStop(ctx context.Context, s hub.Server) {
 		return
 	}
 	log.Info("server is stopped")
+	if s.Remove {
+		m.finish(ctx, s)
+	}
 }
 
-// Forget removes the records of a user's servers, which must be stopped.
+// Forget removes the records of a user's servers, which must be stopped, with what is shared of them.
 func (m *Manager) Forget(ctx context.Context, user hub.UserName) error {
 	records, err := m.servers.All(ctx, store.ID(string(user))+"/")
 	if err != nil {
@@ -79,6 +92,9 @@ func (m *Manager) Forget(ctx context.Context, user hub.UserName) error {
 	for _, r := range records {
 		if r.Value.Active() {
 			return hub.Errorf(hub.Invalid, "%s's server is in the process of stopping, please wait.", user)
+		}
+		if err := m.sharing.End(ctx, hub.User{Name: user, ID: r.Value.UserID}, &r.Value.Name); err != nil {
+			return err
 		}
 		if err := m.servers.Delete(ctx, r.ID, r.Revision); err != nil && hub.KindOf(err) != hub.NotFound {
 			return err

@@ -23,9 +23,9 @@ func TestAnAnswerFromBeforeAChangeIsNotKept(t *testing.T) {
 	if n.keep("/x/a", resp, 9); n.get("/x/a") == nil {
 		t.Error("an answer of now is not kept")
 	}
-	n.keep("/x/", resp, 9)
+	n.keep(listPlace("/x/"), resp, 9)
 	n.apply([]*clientv3.Event{{Kv: &mvccpb.KeyValue{Key: []byte("/x/b"), ModRevision: 10}}})
-	if n.get("/x/") != nil || n.get("/x/a") == nil {
+	if n.get(listPlace("/x/")) != nil || n.get("/x/a") == nil {
 		t.Error("a change belongs to the lists above it, and to no other record")
 	}
 }

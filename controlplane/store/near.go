@@ -26,12 +26,23 @@ const (
 // Invariant: answers holds nothing that a change up to the revision at has made wrong.
 type near struct {
 	mu      sync.Mutex
-	answers map[string]*answer // by key, and lists by their prefix, which ends with a slash
+	answers map[string]*answer // by their place
 	bytes   int
 	at      int64         // the watch has brought all changes up to here; 0 is without a watch
 	behind  int64         // a revision that the watch did not reach in time: until it does nobody waits for it
 	moved   chan struct{} // closed when at moves
 }
+
+// place is where an answer is kept: a record's by its key, a list's by its prefix, which ends with a slash. A record may have the
+// same key as the list that begins with it, as a user's default server has.
+func place(op clientv3.Op) string {
+	if len(op.RangeBytes()) == 0 {
+		return string(op.KeyBytes())
+	}
+	return listPlace(string(op.KeyBytes()))
+}
+
+func listPlace(prefix string) string { return prefix + "\x00" } // which no key has
 
 // answer is what etcd answered, and what was made of it.
 type answer struct {
@@ -128,7 +139,7 @@ func (n *near) apply(events []*clientv3.Event) {
 		key := string(e.Kv.Key)
 		n.forget(key)
 		for i := strings.LastIndexByte(key, '/'); i >= 0; i = strings.LastIndexByte(key[:i], '/') {
-			n.forget(key[:i+1])
+			n.forget(listPlace(key[:i+1]))
 		}
 	}
 	n.move(events[len(events)-1].Kv.ModRevision)

@@ -168,6 +168,37 @@ func TestReadsAskForNoRecordsTwice(t *testing.T) {
 }
 
 // TestAWatchThatHangsMakesNothingOlder holds the watch up: reads ask etcd then.
+// TestARecordIsNotTheListThatBeginsWithIt: a user's default server has the key that all servers of the user begin with.
+func TestARecordIsNotTheListThatBeginsWithIt(t *testing.T) {
+	t.Parallel()
+	near, other, w := following(t)
+	first, second := store.ID("alice", ""), store.ID("alice", "gpu")
+	if err := other.Create(t.Context(), second, counter{N: 2}); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitNear(t, near, second)
+	list := func(want int) {
+		t.Helper()
+		for range 3 {
+			if all, err := near.All(t.Context(), "alice/"); err != nil || len(all) != want {
+				t.Errorf("the list is %v, %v, want %d", all, err, want)
+			}
+		}
+	}
+	list(1)
+	if r, err := near.Get(t.Context(), first); hub.KindOf(err) != hub.NotFound {
+		t.Errorf("the record that is not there is %v, %v", r, err)
+	}
+	if err := other.Create(t.Context(), first, counter{N: 1}); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitNear(t, near, first)
+	list(2)
+	if r, err := near.Get(t.Context(), first); err != nil || r.Value.N != 1 {
+		t.Errorf("the record is %v, %v", r, err)
+	}
+}
+
 func TestAWatchThatHangsMakesNothingOlder(t *testing.T) {
 	t.Parallel()
 	near, other, w := following(t)

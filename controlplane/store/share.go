@@ -32,10 +32,14 @@ type read struct {
 	err  error
 }
 
-// do reads a key: from near if the request has a moment that allows it, else alone or with others.
+// do reads a key, or with options the list that begins with it: from near if the request has a moment that allows it, else alone or with others.
 func (s *reads) do(ctx context.Context, key string, opts ...clientv3.OpOption) (*answer, error) {
 	m := momentOf(ctx)
-	if resp := s.near.since(key, m.floor()); resp != nil {
+	at := key
+	if len(opts) > 0 {
+		at = listPlace(key)
+	}
+	if resp := s.near.since(at, m.floor()); resp != nil {
 		return resp, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
@@ -158,7 +162,7 @@ func (s *reads) handOver() {
 func (s *reads) fetch(ctx context.Context, batch []*read) {
 	var known, others []*read
 	for _, r := range batch {
-		if s.near.has(string(r.op.KeyBytes())) {
+		if s.near.has(place(r.op)) {
 			known = append(known, r)
 		} else {
 			others = append(others, r)
@@ -177,7 +181,7 @@ func (s *reads) fetch(ctx context.Context, batch []*read) {
 func (s *reads) recall(known []*read, revision int64) []*read {
 	var gone []*read
 	for _, r := range known {
-		if r.resp = s.near.get(string(r.op.KeyBytes())); r.resp == nil {
+		if r.resp = s.near.get(place(r.op)); r.resp == nil {
 			gone = append(gone, r)
 		}
 		r.at = revision
@@ -222,5 +226,5 @@ func (s *reads) ask(ctx context.Context, batch []*read) (int64, error) {
 
 func (s *reads) answered(r *read, resp *clientv3.GetResponse) {
 	r.resp, r.at = &answer{GetResponse: resp}, resp.Header.Revision
-	s.near.keep(string(r.op.KeyBytes()), r.resp, r.at)
+	s.near.keep(place(r.op), r.resp, r.at)
 }
