@@ -73,6 +73,8 @@ type Options struct {
 	OAuthTokenLife time.Duration
 	// OAuthScopes is what servers may ask of their visitors as OAuth clients, JupyterHub's oauth_client_allowed_scopes.
 	OAuthScopes []string
+	// OpenMetrics gives Prometheus' metrics to everybody, as JupyterHub without authenticate_prometheus does.
+	OpenMetrics bool
 	// Version is edgehub's, for people to see.
 	Version string
 	Log     *slog.Logger

@@ -25,6 +25,7 @@ import (
 
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/metrics"
 	"github.com/edgehub/edgehub/controlplane/store"
 	"github.com/edgehub/edgehub/controlplane/token"
 	"github.com/edgehub/edgehub/routes"
@@ -58,6 +59,8 @@ type Options struct {
 	HoldStart time.Duration
 	// ClientScopes is what servers may ask of their visitors as OAuth clients.
 	ClientScopes []string
+	// Metrics hears of starts, stops and polls. It may be nil.
+	Metrics *metrics.Metrics
 }
 
 func (o Options) withDefaults() Options {
