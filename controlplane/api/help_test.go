@@ -55,7 +55,8 @@ func newHub(t *testing.T, change ...func(*Options)) *testHub {
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	h.servers = spawn.New(spawn.Options{Store: st, Tokens: h.tokens, Spawner: h.runtime, Log: log, Replica: "test",
 		HubID: signing.HubID(), APIURL: "http://127.0.0.1:8000/hub/api", StopGrace: time.Second})
-	h.opts = Options{Store: st, Accounts: h.accounts, Tokens: h.tokens, Servers: h.servers, XSRF: web.XSRF{MAC: signing.MAC}, Log: log}
+	h.opts = Options{Store: st, Accounts: h.accounts, Tokens: h.tokens, Servers: h.servers, XSRF: web.XSRF{MAC: signing.MAC}, Log: log,
+		Metrics: http.NotFoundHandler()}
 	for _, f := range change {
 		f(&h.opts)
 	}

@@ -37,7 +37,7 @@ type Metrics struct {
 	etcd     *prometheus.HistogramVec
 }
 
-// Buckets in seconds: of what the hub does itself, and of starts and stops of servers, JupyterHub's.
+// Buckets in seconds: of what takes little time, and of starts of servers, which are JupyterHub's.
 func quick() []float64 {
 	return []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 }
@@ -49,13 +49,14 @@ func New() *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry()}
 	m.requests = m.histograms("jupyterhub_request_duration_seconds", "Time of requests by the pattern of their path, as the hub's routes have it.", quick(), "method", "handler", "code")
 	m.spawns = m.histograms("jupyterhub_server_spawn_duration_seconds", "Time of starts of servers that this replica has ended.", slow(), "status", "reason")
-	m.stops = m.histograms("jupyterhub_server_stop_seconds", "Time of stops of servers that this replica has done.", slow(), "status")
+	m.stops = m.histograms("jupyterhub_server_stop_seconds", "Time of stops of servers that this replica has done.", quick(), "status")
 	m.polls = m.histograms("jupyterhub_server_poll_duration_seconds", "Time to learn from the spawner whether a server runs.", quick(), "status")
 	m.logins = m.histograms("jupyterhub_login_duration_seconds", "Time of sign-ins, with a password or at the end of one with a provider.", quick(), "status")
 	m.etcd = m.histograms("edgehub_etcd_request_duration_seconds", "Time of requests to etcd, each attempt for itself.", quick(), "method", "code")
 	m.logouts = m.histograms("jupyterhub_logout_duration_seconds", "Time of sign-outs.", quick()).WithLabelValues()
 	m.startup = m.histograms("jupyterhub_hub_startup_duration_seconds", "Time from the start of this replica until it served, without waiting for etcd.", quick()).WithLabelValues()
 	m.reports = prometheus.NewCounter(prometheus.CounterOpts{Name: "jupyterhub_csp_reports_total", Help: "Reports of browsers about content that a page's policy refused."})
+	m.begin()
 	m.registry.MustRegister(m.reports, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -64,6 +65,18 @@ func (m *Metrics) histograms(name, help string, buckets []float64, labels ...str
 	v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
 	m.registry.MustRegister(v)
 	return v
+}
+
+// begin makes what has not happened yet be there, as zero: of a value that appears Prometheus does not see the first change.
+func (m *Metrics) begin() {
+	for _, reason := range []string{Timeout, Exited, Error} {
+		m.spawns.WithLabelValues(Failure, reason)
+	}
+	m.spawns.WithLabelValues(Success, "")
+	for _, status := range []string{Success, Failure} {
+		m.stops.WithLabelValues(status)
+		m.logins.WithLabelValues(status)
+	}
 }
 
 // Handler serves the metrics in the format that the scraper asks for. It checks no rights.
