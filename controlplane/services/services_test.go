@@ -401,6 +401,7 @@ func TestNobodyIsLeftToKill(t *testing.T) {
 	w := newWorld(t)
 	replica := w.replicaProcess()
 	first := w.await("start", 1)
+	t.Cleanup(func() { _ = syscall.Kill(first.PID, syscall.SIGKILL) }) // gone already, then
 	keeper := w.awaitRun(func(run hub.ServiceRun) bool { return run.PID > 0 }).PID
 	_, _ = syscall.Kill(replica, syscall.SIGKILL), syscall.Kill(keeper, syscall.SIGKILL)
 	for end := time.Now().Add(storetest.Patience); alive(first.PID); time.Sleep(20 * time.Millisecond) {
