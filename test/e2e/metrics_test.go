@@ -31,7 +31,7 @@ func TestMetricsOfTwoReplicas(t *testing.T) {
 	first := "http://" + w.HubAddr()
 	for _, replica := range []string{first, other} {
 		awaitMetrics(t, replica, "jupyterhub_total_users 3", "jupyterhub_running_servers 1", "edgehub_replicas 2",
-			`jupyterhub_active_users{period="24h"} 2`, `jupyterhub_active_users{period="30d"} 2`,
+			`jupyterhub_active_users{period="24h"} 1`, `jupyterhub_active_users{period="30d"} 1`,
 			"edgehub_pending_servers 0", "edgehub_etcd_watch_lag_seconds 0", "jupyterhub_hub_startup_duration_seconds_count 1")
 	}
 	awaitMetrics(t, first, `jupyterhub_server_spawn_duration_seconds_count{reason="",status="success"} 2`,
