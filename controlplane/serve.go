@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 )
@@ -24,7 +25,8 @@ func (c *ControlPlane) listen(ctx context.Context, h http.Handler) *server {
 	// Streams must end at shutdown, or they would hold up the drain.
 	requests, endRequests := context.WithCancel(context.WithoutCancel(ctx))
 	s := &server{endRequests: endRequests, failed: make(chan error, 1), Server: &http.Server{
-		Handler:           withBase(requests, h),
+		Handler:           h,
+		BaseContext:       func(net.Listener) context.Context { return requests },
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       3 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
@@ -64,14 +66,4 @@ func (s *server) close() {
 	for range s.failed {
 		continue
 	}
-}
-
-// withBase ends the context of every request when base ends.
-func withBase(base context.Context, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithCancel(r.Context())
-		defer cancel()
-		defer context.AfterFunc(base, cancel)()
-		next.ServeHTTP(w, r.WithContext(ctx))
-	})
 }
