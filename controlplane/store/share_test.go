@@ -62,7 +62,9 @@ func TestAReadLeadsNoLongerThanItMay(t *testing.T) {
 	defer endThird()
 	await("the third does not wait", func() bool { return st.Waiting() == 2 })
 	endFirst()
-	<-first
+	if err := <-first; !errors.Is(err, context.Canceled) {
+		t.Errorf("the first read: %v", err)
+	}
 	await("the second does not lead", func() bool { return calls.Load() == 2 })
 	endSecond()
 	if err := <-second; !errors.Is(err, context.Canceled) {
