@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -237,9 +238,12 @@ func TestStartWithoutEtcd(t *testing.T) {
 	if err := ask("/hub/api/health", http.StatusOK)(); err != nil {
 		t.Error(err)
 	}
-	if !strings.Contains(w.Hub.Log(), "waiting for etcd") {
-		t.Error("the log does not say so")
-	}
+	env.Eventually(t, "the log says what it waits for", 30*time.Second, func() error {
+		if !strings.Contains(w.Hub.Log(), "waiting for etcd") {
+			return errors.New("it does not")
+		}
+		return nil
+	})
 	w.Etcd.Start()
 	env.Eventually(t, "the hub is ready", 30*time.Second, ask("/hub/health", http.StatusOK))
 	w.Login(t, "alice")
