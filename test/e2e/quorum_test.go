@@ -246,6 +246,12 @@ func TestStartWithoutEtcd(t *testing.T) {
 	})
 	w.Etcd.Start()
 	env.Eventually(t, "the hub is ready", 30*time.Second, ask("/hub/health", http.StatusOK))
+	env.Eventually(t, "the front door finds it", 30*time.Second, func() error {
+		if resp := w.Anonymous().Get(t, "/hub/health"); resp.Status != http.StatusOK {
+			return errors.New(resp.String())
+		}
+		return nil
+	})
 	w.Login(t, "alice")
 	if !w.Hub.Running() || w.Hub.PID() != pid {
 		t.Error("the hub is another process")
