@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -27,6 +26,7 @@ import (
 	"github.com/edgehub/edgehub/controlplane/audit"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/login"
+	"github.com/edgehub/edgehub/controlplane/metrics"
 	"github.com/edgehub/edgehub/controlplane/oauth"
 	"github.com/edgehub/edgehub/controlplane/pages"
 	"github.com/edgehub/edgehub/controlplane/services"
@@ -37,15 +37,13 @@ import (
 	"github.com/edgehub/edgehub/controlplane/web"
 )
 
-// drainTime is how long requests may take to end at shutdown. The longest held request is a start that is waited for.
-const drainTime = 12 * time.Second
-
 // ControlPlane is one replica. Make it with New, run it once with Run.
 type ControlPlane struct {
 	opts    Options
 	id      string
 	spawner *local.Spawner
 	client  *clientv3.Client
+	metrics *metrics.Metrics
 	log     *slog.Logger
 	// cleanup is Options.CleanupServers, until somebody shuts the hub down by API and wants it otherwise.
 	cleanup atomic.Bool
@@ -63,15 +61,16 @@ func New(opts Options) (*ControlPlane, error) {
 	if err := spawner.Check(); err != nil {
 		return nil, errors.Join(err, spawner.Close())
 	}
+	measured := metrics.New()
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints: opts.Etcd, DialTimeout: 3 * time.Second, Logger: zap.NewNop(),
 		DialKeepAliveTime: 5 * time.Second, DialKeepAliveTimeout: 3 * time.Second,
-		DialOptions: []grpc.DialOption{grpc.WithDisableServiceConfig()},
+		DialOptions: []grpc.DialOption{grpc.WithDisableServiceConfig(), grpc.WithChainUnaryInterceptor(measured.EtcdCalls)},
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("set up the etcd client: %w", err), spawner.Close())
 	}
-	c := &ControlPlane{opts: opts, id: newReplicaID(), spawner: spawner, client: client, log: opts.Log}
+	c := &ControlPlane{opts: opts, id: newReplicaID(), spawner: spawner, client: client, metrics: measured, log: opts.Log}
 	c.cleanup.Store(opts.CleanupServers)
 	return c, nil
 }
@@ -90,26 +89,31 @@ func newReplicaID() string {
 	return hex.EncodeToString(b)
 }
 
-// Run serves until ctx ends. It waits for etcd as long as it takes, and calls ready once, when the replica is a member and
-// answers. It returns after everything it started has ended: it stops accepting, drains, stops servers if asked to, stops
-// its workers, and gives up its lease, in this order.
+// Run serves until ctx ends. It waits for etcd as long as it takes, answering 503, and calls ready once, when the replica is a
+// member and answers. It returns after everything it started has ended: it stops accepting, drains, stops servers if asked to,
+// stops its workers, and gives up its lease, in this order.
 func (c *ControlPlane) Run(ctx context.Context, ready func()) error {
 	defer c.close()
+	door := newGate(c.opts.base().Path("/hub/api/health"))
+	srv := c.listen(ctx, door)
+	defer srv.close()
 	st := store.New(c.client, c.opts.Prefix)
-	if err := c.awaitStore(ctx, st); err != nil {
-		return nil // ctx ended before there was anything to do
+	parts, began, err := c.assemble(ctx, st)
+	if ctx.Err() != nil {
+		return nil // before there was anything to do
 	}
-	parts, err := c.build(ctx, st)
 	if err != nil {
 		return err
 	}
 	defer parts.logins.Close()
+	c.measure(st, parts)
 	// Workers and membership outlive the requests that are drained, so they do not end with ctx.
 	workers, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorkers()
 	var all sync.WaitGroup
 	defer all.Wait()
 	joined := make(chan struct{})
+	door.expect()
 	member, leave := context.WithCancel(context.WithoutCancel(ctx))
 	defer leave()
 	all.Go(func() {
@@ -126,7 +130,10 @@ func (c *ControlPlane) Run(ctx context.Context, ready func()) error {
 	manager.Go(func() { parts.accounts.Tend(workers, c.log) })
 	manager.Go(func() { st.Follow(workers) })
 	manager.Go(func() { parts.tokens.Tend(workers, c.opts.RotateKeysEvery, c.log) })
-	err = c.serve(ctx, parts.handler, ready)
+	door.open(parts.handler)
+	c.metrics.Started(time.Since(began))
+	ready()
+	err = srv.serve(ctx)
 	if c.cleanup.Load() {
 		c.stopServers(parts.servers)
 	}
@@ -139,6 +146,25 @@ func (c *ControlPlane) Run(ctx context.Context, ready func()) error {
 func (c *ControlPlane) close() {
 	if err := errors.Join(c.client.Close(), c.spawner.Close()); err != nil && !errors.Is(err, context.Canceled) {
 		c.log.Debug("close", "err", err)
+	}
+}
+
+// assemble waits for etcd and builds the parts. It waits again if etcd goes away meanwhile. began is when etcd was there.
+func (c *ControlPlane) assemble(ctx context.Context, st *store.Store) (p *parts, began time.Time, err error) {
+	for {
+		if err := c.awaitStore(ctx, st); err != nil {
+			return nil, began, err
+		}
+		began = time.Now()
+		p, err = c.build(ctx, st)
+		if hub.KindOf(err) != hub.Unavailable || ctx.Err() != nil {
+			return p, began, err
+		}
+		c.log.Warn("the start broke off, trying again", "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
 	}
 }
 
@@ -197,7 +223,7 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	servers := spawn.New(spawn.Options{
 		Store: st, Tokens: tokens, Spawner: c.spawner, Log: c.log, Replica: c.id, HubID: signing.HubID(),
 		APIURL: c.opts.APIURL, PublicURL: c.opts.PublicURL, Base: base, Hosts: hosts, StartTimeout: c.opts.StartTimeout, ReadyTimeout: c.opts.ReadyTimeout,
-		HoldStart: c.opts.HoldStart, ClientScopes: c.opts.OAuthScopes,
+		HoldStart: c.opts.HoldStart, ClientScopes: c.opts.OAuthScopes, Metrics: c.metrics,
 		TokenScopes: func(ctx context.Context) ([]string, error) { return accounts.RoleScopes(ctx, "server") },
 	})
 	xsrf := web.XSRF{MAC: signing.MAC}
@@ -206,19 +232,21 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 		return nil, err
 	}
 	html, err := pages.New(pages.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Version: c.opts.Version,
-		Base: base, Hosts: hosts, Logins: logins, NoPasswords: c.opts.NoPasswords, Audit: audited})
+		Base: base, Hosts: hosts, Logins: logins, NoPasswords: c.opts.NoPasswords, Audit: audited, Metrics: c.metrics})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	rest := api.New(api.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Base: base, Hosts: hosts,
-		Audit: audited, MaxTokenLife: c.opts.MaxTokenLife, URL: c.opts.URL, Shutdown: c.shutdown, OwnDoor: c.opts.OwnDoor})
+		Audit: audited, MaxTokenLife: c.opts.MaxTokenLife, URL: c.opts.URL, Shutdown: c.shutdown, OwnDoor: c.opts.OwnDoor,
+		Metrics: c.metrics.Handler(), OpenMetrics: c.opts.OpenMetrics})
 	mux.Handle(oauth.Prefix, oauth.New(oauth.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Pages: html, Log: c.log,
 		PublicURL: c.opts.PublicURL, RequirePKCE: c.opts.RequirePKCE, TokenLife: c.opts.OAuthTokenLife}))
 	mux.Handle("/hub/api", rest)
 	mux.Handle("/hub/api/", rest)
+	mux.Handle(api.MetricsPage, rest)
 	mux.Handle("/", html)
-	return &parts{accounts: accounts, tokens: tokens, servers: servers, services: runner, logins: logins, handler: web.WithRequestID(c.log, web.StrictPath(web.Below(base, mux)))}, nil
+	return &parts{accounts: accounts, tokens: tokens, servers: servers, services: runner, logins: logins, handler: web.WithRequestID(c.log, web.StrictPath(web.Below(base, c.metrics.Requests(mux))))}, nil
 }
 
 // bootstrap makes a new hub usable: an administrator who can sign in, and the token of automation.
@@ -244,40 +272,6 @@ func (c *ControlPlane) bootstrap(ctx context.Context, accounts *account.Accounts
 		return nil // another replica was first
 	}
 	return err
-}
-
-// serve answers requests until ctx ends, then drains.
-func (c *ControlPlane) serve(ctx context.Context, handler http.Handler, ready func()) error {
-	// Streams must end at shutdown, or they would hold up the drain.
-	requests, endRequests := context.WithCancel(context.WithoutCancel(ctx))
-	defer endRequests()
-	srv := &http.Server{
-		Handler:           handler,
-		BaseContext:       func(net.Listener) context.Context { return requests },
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       3 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(c.opts.Listener) }()
-	ready()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("serve the hub: %w", err)
-	case <-ctx.Done():
-	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-	defer cancel()
-	time.AfterFunc(time.Second, endRequests)
-	err := srv.Shutdown(drain)
-	if served := <-failed; err == nil && !errors.Is(served, http.ErrServerClosed) {
-		err = served
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("drain requests: %w", err), srv.Close())
-	}
-	return nil
 }
 
 func (c *ControlPlane) stopServers(servers *spawn.Manager) {

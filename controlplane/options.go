@@ -77,6 +77,8 @@ type Options struct {
 	Shutdown func()
 	// OwnDoor says that the front door is a part of this process.
 	OwnDoor bool
+	// OpenMetrics gives Prometheus' metrics to everybody, as JupyterHub without authenticate_prometheus does.
+	OpenMetrics bool
 	// Version is edgehub's, for people to see.
 	Version string
 	Log     *slog.Logger
@@ -120,6 +122,9 @@ func (o *Options) validate() error {
 	}
 	if err := services.CheckSpecs(o.Services); err != nil {
 		return err
+	}
+	if d := o.ServiceCheckInterval; d < 0 || d > 0 && d < time.Second {
+		return hub.Errorf(hub.Invalid, "Services cannot be looked at every %s. Set service_check_interval to a second or more, for example 60s; 0 for never.", d)
 	}
 	if err := login.Check(o.Logins, o.PublicURL); err != nil {
 		return err

@@ -1,7 +1,6 @@
 package controlplane
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -40,19 +39,14 @@ func (c *ControlPlane) services(ctx context.Context, st *store.Store, accounts *
 
 // launch makes the spawner of one service: processes of this machine, as users' servers are.
 func (c *ControlPlane) launch(s services.Spec, command []string, env map[string]string) (services.Spawner, error) {
-	dir := s.Dir
-	if dir == "" {
-		var err error
-		if dir, err = os.Getwd(); err != nil {
-			return nil, err
-		}
+	all, dir, err := s.Account()
+	if err != nil {
+		return nil, err
 	}
-	// It has the hub's own account, unless the keeper changes that. What the operator set wins.
-	all := map[string]string{"HOME": cmp.Or(os.Getenv("HOME"), dir), "USER": os.Getenv("USER")}
 	if path := os.Getenv("PATH"); path != "" {
 		all["PATH"] = path
 	}
-	maps.Copy(all, env)
+	maps.Copy(all, env) // what the operator set wins
 	return local.New(local.Options{Dir: c.opts.ServicesDir, Command: command, Auth: routes.AuthNone, Env: all, WorkDir: dir,
 		Exe: c.opts.Spawner.Exe, ShimArgs: c.opts.Spawner.ShimArgs})
 }

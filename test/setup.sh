@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests and linters need and this machine lacks:
-# setup.sh [cc|jupyter|jupyter4|jupyter5|etcd|dex|traefik|chromium|lint]...
+# setup.sh [cc|jupyter|jupyter4|jupyter5|etcd|etcd36|dex|traefik|chromium|lint]...
 # Without arguments: everything. Programs that no package has are built once, into a cache outside the checkout.
 #
 #   EDGEHUB_CACHE     where (default ~/.cache/edgehub)
@@ -88,6 +88,15 @@ build_etcd() {
 	"$1/bin/etcd" --version >/dev/null
 }
 
+# The release before, which clusters are upgraded from.
+setup_etcd36() { once etcd36; }
+
+build_etcd36() {
+	say "etcd36: building (less than a minute)"
+	(cd "$test_dir/etcd36" && go build -trimpath -ldflags='-s -w' -o "$1/bin/etcd" go.etcd.io/etcd/server/v3)
+	"$1/bin/etcd" --version >/dev/null
+}
+
 setup_dex() { once dex; }
 
 build_dex() {
@@ -122,7 +131,7 @@ build_lint() {
 	"$1/bin/golangci-lint" version >/dev/null
 }
 
-[[ $# -gt 0 ]] || set -- cc jupyter jupyter4 jupyter5 chromium etcd dex lint traefik
+[[ $# -gt 0 ]] || set -- cc jupyter jupyter4 jupyter5 chromium etcd etcd36 dex lint traefik
 for component; do
 	[[ $(type -t "setup_$component") == function ]] || die "no such component: $component"
 	"setup_$component"

@@ -19,7 +19,7 @@ import (
 
 func hubCommand() *cobra.Command {
 	defaults := settings{Listen: "127.0.0.1:8081", Data: defaultData(), Prefix: routes.DefaultPrefix, BaseURL: "/", RotateKeysEvery: keyAge, LogLevel: "info",
-		ServiceCheckInterval: time.Minute}
+		ServiceCheckInterval: time.Minute, AuthenticatePrometheus: true}
 	return command(&cobra.Command{
 		Use:   "hub",
 		Short: "Run one replica of the control plane against an etcd",
@@ -29,7 +29,7 @@ users' servers. It keeps its state in etcd only. Several replicas may run at onc
 		Example: "  edgehub hub --etcd http://127.0.0.1:2379 --public-url https://hub.example.org --bootstrap-token-file token",
 	}, defaults, []string{"etcd", "prefix", "listen", "advertise-url", "public-url", "base-url", "user-domain", "api-url", "data", "admin",
 		"admin-password-file", "bootstrap-token-file", "cleanup-servers", "hold-start",
-		"oauth-require-pkce", "oauth-token-expires-in", "rotate-keys-every", "audit-log"}, runHub)
+		"oauth-require-pkce", "oauth-token-expires-in", "rotate-keys-every", "authenticate-prometheus", "audit-log"}, runHub)
 }
 
 // keyAge is how old a signing key gets unless the operator says otherwise.
@@ -103,6 +103,7 @@ func (s *settings) controlPlane(log *slog.Logger) (controlplane.Options, error) 
 		StartTimeout: s.Spawner.StartTimeout, ReadyTimeout: s.Spawner.ReadyTimeout, Spawner: s.spawner(), Log: log, Version: version,
 		RotateKeysEvery: s.RotateKeysEvery, Rights: s.rights(), MaxTokenLife: s.maxTokenLife(),
 		RequirePKCE: s.OAuthRequirePKCE, OAuthTokenLife: s.OAuthTokenExpiresIn, OAuthScopes: s.Spawner.OAuthScopes,
+		OpenMetrics: !s.AuthenticatePrometheus,
 	}
 	opts.ServicesDir, opts.ServiceCheckInterval = filepath.Join(s.Data, "services"), s.ServiceCheckInterval
 	for i := range s.Services {

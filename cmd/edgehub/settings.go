@@ -68,6 +68,8 @@ type settings struct {
 	AuditLog string `yaml:"audit_log"`
 	// rightsSettings are roles and scopes; they are set in the file only.
 	rightsSettings `yaml:",inline"`
+	// AuthenticatePrometheus keeps the hub's metrics for those who may read them.
+	AuthenticatePrometheus bool `yaml:"authenticate_prometheus"`
 	// RotateKeysEvery is how old a signing key gets.
 	RotateKeysEvery time.Duration `yaml:"rotate_keys_every"`
 	// URL and TokenFile are for the commands that talk to a running hub: where it is, and an API token for it.
@@ -163,6 +165,8 @@ func (s *settings) flags(fs *pflag.FlagSet, names ...string) {
 			fs.DurationVar(&s.OAuthTokenExpiresIn, name, s.OAuthTokenExpiresIn, "how long OAuth access tokens are good, `TIME` like 24h; 0 for as long as the session")
 		case "stopped-status":
 			fs.IntVar(&s.StoppedStatus, name, s.StoppedStatus, "`CODE` that programs get from a server that does not run, 424 or 503")
+		case "authenticate-prometheus":
+			fs.BoolVar(&s.AuthenticatePrometheus, name, s.AuthenticatePrometheus, "ask for the scope read:metrics at /hub/metrics; without it everybody gets them")
 		case "rotate-keys-every":
 			fs.DurationVar(&s.RotateKeysEvery, name, s.RotateKeysEvery, "replace the key that signs edge tokens when it is this old, `TIME` like 720h; 0 for never")
 		case "url":

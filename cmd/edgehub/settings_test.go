@@ -169,6 +169,7 @@ func TestMistakesGetOneLineThatSaysWhatToDo(t *testing.T) {
 		{exitFailed, []string{"up", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--api-hosts", "10.0.0.7"}, "Set --public-url too"},
 		{exitFailed, []string{"edge", "--etcd", "http://127.0.0.1:1", "--public-url", "https://hub.example.org", "--user-domain", "hub.example.org:443"}, "without a port"},
 		{exitFailed, []string{"edge", "--etcd", "http://127.0.0.1:1", "--public-url", "https://hub.example.org", "--api-hosts", "http://10.0.0.7"}, "Write HOST or HOST:PORT"},
+		{exitFailed, []string{"up", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--config", configFile(t, "service_check_interval: 10ms\n")}, "for example 60s"},
 		{exitFailed, []string{"up", "--activity-interval", "1ms"}, "--activity-interval 60s"},
 		{exitFailed, []string{"edge", "--etcd", "http://127.0.0.1:1", "--activity-interval", "-1s"}, "--activity-interval 60s"},
 		{exitFailed, []string{"up", "--log-level", "loud"}, "debug, info, warn or error"},

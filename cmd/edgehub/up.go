@@ -32,7 +32,7 @@ const startTime = 60 * time.Second
 func upCommand() *cobra.Command {
 	defaults := settings{Listen: "127.0.0.1:8000", Data: defaultData(), Edge: "embedded", Prefix: routes.DefaultPrefix, BaseURL: "/",
 		ActivityInterval: time.Minute, Admin: "admin", CleanupServers: true, StoppedStatus: http.StatusFailedDependency,
-		RotateKeysEvery: keyAge, LogLevel: "warn", ServiceCheckInterval: time.Minute}
+		RotateKeysEvery: keyAge, LogLevel: "warn", ServiceCheckInterval: time.Minute, AuthenticatePrometheus: true}
 	return command(&cobra.Command{
 		Use:   "up",
 		Short: "Run a whole hub on this machine",
@@ -43,7 +43,7 @@ On a new hub the administrator gets a generated password, which is printed and k
 		Example: "  edgehub up\n  edgehub up --listen 0.0.0.0:8000 --data /var/lib/edgehub\n  edgehub up --edge=traefik",
 	}, defaults, []string{"listen", "data", "edge", "traefik", "public-url", "base-url", "user-domain", "api-hosts", "query-tokens", "api-url",
 		"activity-interval", "admin", "admin-password-file", "bootstrap-token-file", "cleanup-servers", "hold-start",
-		"oauth-require-pkce", "oauth-token-expires-in", "rotate-keys-every", "stopped-status", "access-log", "audit-log", "status-path", "status-token-file"}, func(cmd *cobra.Command, s settings) error {
+		"oauth-require-pkce", "oauth-token-expires-in", "rotate-keys-every", "authenticate-prometheus", "stopped-status", "access-log", "audit-log", "status-path", "status-token-file"}, func(cmd *cobra.Command, s settings) error {
 		log, err := s.logger(cmd.ErrOrStderr())
 		if err != nil {
 			return err

@@ -45,6 +45,10 @@ type Options struct {
 	Shutdown func(stopServers *bool)
 	// OwnDoor says that the front door is a part of this process.
 	OwnDoor bool
+	// Metrics serves Prometheus' metrics, to everybody if OpenMetrics is set: the opposite of JupyterHub's
+	// authenticate_prometheus.
+	Metrics     http.Handler
+	OpenMetrics bool
 }
 
 // API is the REST API. Make one with New.
@@ -55,7 +59,7 @@ type API struct {
 	reports chan struct{} // has a place for each report of an edge that is being read
 }
 
-// New returns the API's handler, for the paths below /hub/api.
+// New returns the API's handler, for the paths below /hub/api and for MetricsPage.
 func New(opts Options) http.Handler {
 	a := &API{Options: opts, routes: store.NewTable[routes.Route](opts.Store, routes.RoutesTree, "route"),
 		reports: make(chan struct{}, maxReports),
@@ -65,6 +69,7 @@ func New(opts Options) http.Handler {
 	for _, rt := range a.table() {
 		mux.Handle(rt.pattern, adapter.Handle(a.guard(rt)))
 	}
+	mux.Handle(MetricsPage, adapter.Handle(a.guard(route{MetricsPage, a.metricsScopes(), a.metrics})))
 	mux.Handle("/hub/api", adapter.Handle(unknown(mux)))
 	mux.Handle("/hub/api/", adapter.Handle(unknown(mux)))
 	for path := range a.withSlash() {
@@ -110,6 +115,7 @@ func (a *API) table() []route {
 		{"GET /hub/api/docs", only(public), a.docs},
 		{"GET /hub/api/info", only("read:hub"), a.info},
 		{"POST /hub/api/shutdown", only("shutdown"), a.shutdown},
+		{"GET /hub/api/metrics", a.metricsScopes(), a.metrics},
 		{"GET /hub/api/user", only(public), a.whoami},
 		{"GET /hub/api/authorizations/token/{secret}", only(public), a.tokenOwner},
 		{"POST /hub/api/authorizations/token", only(public), a.noTokenForPassword},

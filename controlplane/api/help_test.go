@@ -56,7 +56,8 @@ func newHub(t *testing.T, change ...func(*Options)) *testHub {
 	h.servers = spawn.New(spawn.Options{Store: st, Tokens: h.tokens, Spawner: h.runtime, Log: log, Replica: "test",
 		HubID: signing.HubID(), APIURL: "http://127.0.0.1:8000/hub/api", StopGrace: time.Second})
 	h.opts = Options{Store: st, Accounts: h.accounts, Tokens: h.tokens, Servers: h.servers, XSRF: web.XSRF{MAC: signing.MAC}, Log: log,
-		URL: "http://127.0.0.1:8081"}
+		URL:     "http://127.0.0.1:8081",
+		Metrics: http.NotFoundHandler()}
 	for _, f := range change {
 		f(&h.opts)
 	}

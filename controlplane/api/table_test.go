@@ -415,7 +415,7 @@ func TestEveryEndpoint(t *testing.T) {
 		}
 		seen[routeOf(h, method, path)] = true
 	}
-	elsewhere := map[string]bool{"GET /hub/api/openapi.json": true, "GET /hub/api/docs": true, // see openapi_test.go
+	elsewhere := map[string]bool{"GET /hub/api/metrics": true, "GET /hub/api/openapi.json": true, "GET /hub/api/docs": true, // see metrics_test.go, openapi_test.go
 		"DELETE /hub/api/users/{user}/identity": true} // see identity_test.go
 	for _, rt := range (&API{Options: h.opts}).table() {
 		if !seen[rt.pattern] && !strings.Contains(rt.pattern, "/tokens") && !elsewhere[rt.pattern] && !ofRights(rt.pattern) {

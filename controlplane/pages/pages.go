@@ -10,6 +10,7 @@ import (
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/audit"
 	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/metrics"
 	"github.com/edgehub/edgehub/controlplane/spawn"
 	"github.com/edgehub/edgehub/controlplane/store"
 	"github.com/edgehub/edgehub/controlplane/token"
@@ -36,6 +37,8 @@ type Options struct {
 	// Logins are the login providers, nil for none. NoPasswords leaves them as the only way to sign in.
 	Logins      Logins
 	NoPasswords bool
+	// Metrics hears of sign-ins and sign-outs. It may be nil.
+	Metrics *metrics.Metrics
 }
 
 // Pages are the handlers of the hub's pages.
@@ -66,13 +69,13 @@ func New(opts Options) (*Pages, error) {
 		"GET /hub":                               p.toHub,
 		"GET /hub/{$}":                           p.index,
 		"GET /hub/login":                         p.loginForm,
-		"POST /hub/login":                        p.login,
+		"POST /hub/login":                        p.timedSignIn(p.login),
 		"GET /hub/logout":                        p.logoutForm,
-		"POST /hub/logout":                       p.logout,
+		"POST /hub/logout":                       p.timedSignOut(p.logout),
 		"GET /hub/oauth_login":                   p.oauthLogin,
 		"GET /hub/oauth_login/{provider}":        p.oauthLogin,
-		"GET /hub/oauth_callback":                p.oauthCallback,
-		"GET /hub/oauth_callback/{provider}":     p.oauthCallback,
+		"GET /hub/oauth_callback":                p.timedSignIn(p.oauthCallback),
+		"GET /hub/oauth_callback/{provider}":     p.timedSignIn(p.oauthCallback),
 		"GET /hub/home":                          p.signedIn(p.home),
 		"GET /hub/spawn":                         p.signedIn(p.spawnForm),
 		"GET /hub/spawn/{user}":                  p.signedIn(p.spawnForm),
@@ -212,11 +215,7 @@ func (p *Pages) writeError(w http.ResponseWriter, r *http.Request, status int, e
 		return
 	}
 	web.SetRetryAfter(w, status)
-	c, callerErr := p.caller(r)
-	if callerErr != nil {
-		c = nil
-	}
-	view := ErrorView{Page: p.page(w, r, c), Status: status, Message: web.Message(err), RequestID: web.RequestID(r), Retry: retryOf(r, err)}
+	view := ErrorView{Page: p.errorView(w, r, err), Status: status, Message: web.Message(err), RequestID: web.RequestID(r), Retry: retryOf(r, err)}
 	switch {
 	case view.Retry != "":
 		view.Title = "Signing in did not work"
@@ -227,6 +226,19 @@ func (p *Pages) writeError(w http.ResponseWriter, r *http.Request, status int, e
 		p.Log.Error("cannot render the error page", "err", renderErr)
 		http.Error(w, http.StatusText(status), status)
 	}
+}
+
+// errorView is what an error's page embeds. While the database is away nobody is asked who visits: the page would wait for it once
+// more, and a new XSRF token for nobody would make the forms that are open elsewhere useless.
+func (p *Pages) errorView(w http.ResponseWriter, r *http.Request, err error) Page {
+	if hub.KindOf(err) == hub.Unavailable {
+		return Page{HubVersion: p.Version}
+	}
+	c, callerErr := p.caller(r)
+	if callerErr != nil {
+		c = nil
+	}
+	return p.page(w, r, c)
 }
 
 // errorPage shows the page of a status code, as proxies that have an error target ask for it.

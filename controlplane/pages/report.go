@@ -32,6 +32,7 @@ func (p *Pages) cspReport(w http.ResponseWriter, r *http.Request) error {
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxReport)).Decode(&body); err != nil {
 		return hub.WithCause(hub.Errorf(hub.Invalid, "Invalid JSON in body of request"), err)
 	}
+	p.Metrics.Reported()
 	p.Log.Info("a page's policy refused content", "user", c.User.Name, "page", hub.Clip(body.Report.Document),
 		"directive", hub.Clip(body.Report.Directive), "content", hub.Clip(body.Report.Blocked), "request_id", web.RequestID(r))
 	w.Header().Set("Content-Type", "text/html")

@@ -1,14 +1,12 @@
 package services
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
-	"os/user"
-	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,8 +26,10 @@ const (
 
 // Keep runs a service for as long as its replica keeps saying so, and returns the exit code of this process. The arguments are
 // the file with the deadline, the system user or "", "--", and the command. Whatever the service leaves behind is killed: by
-// being the subreaper, the keeper has all descendants as children in the end.
+// being the subreaper, the keeper has all descendants as children in the end. If the keeper itself is killed, the kernel kills
+// the service, and the hub, if it lives, what is left.
 func Keep(args []string) int {
+	runtime.LockOSThread() // the kernel means the thread that started the service when it says parent
 	if len(args) < 4 || args[2] != "--" {
 		fmt.Fprintln(os.Stderr, "edgehub: this command is for the hub's own use")
 		return exitCannotStart
@@ -46,6 +46,7 @@ func Keep(args []string) int {
 		fmt.Fprintln(os.Stderr, "edgehub: cannot start the service:", err)
 		return exitCannotStart
 	}
+	go keepLogShort(os.Stdout, maxLog)
 	over := make(chan struct{})
 	go func() { awaitDeadline(args[0]); close(over) }()
 	code := make(chan int, 1)
@@ -67,37 +68,22 @@ func startService(name string, command []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	attr := &os.ProcAttr{Env: os.Environ(), Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}, Sys: &syscall.SysProcAttr{}}
+	attr := &os.ProcAttr{Env: os.Environ(), Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
+		Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}}
 	if name != "" {
-		u, cred, err := credential(name)
-		if err != nil {
+		if attr.Sys.Credential, err = credential(name); err != nil {
 			return 0, err
 		}
-		attr.Sys.Credential = cred
-		attr.Env = append(attr.Env, "USER="+u.Username, "LOGNAME="+u.Username, "HOME="+u.HomeDir)
+		// Opening /dev/stderr, as scripts do, needs rights on what it stands for.
+		if err := os.Stdout.Chown(int(attr.Sys.Credential.Uid), int(attr.Sys.Credential.Gid)); err != nil {
+			return 0, err
+		}
 	}
 	p, err := os.StartProcess(path, command, attr)
 	if err != nil {
 		return 0, err
 	}
 	return p.Pid, nil
-}
-
-func credential(name string) (*user.User, *syscall.Credential, error) {
-	u, err := user.Lookup(name)
-	if err != nil {
-		return nil, nil, err
-	}
-	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
-	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
-	names, err3 := u.GroupIds()
-	cred := &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	for _, g := range names {
-		if id, err := strconv.ParseUint(g, 10, 32); err == nil {
-			cred.Groups = append(cred.Groups, uint32(id))
-		}
-	}
-	return u, cred, errors.Join(err1, err2, err3)
 }
 
 // reap waits for all children, as a subreaper must, and returns the exit code of the one that counts.
@@ -116,43 +102,6 @@ func reap(pid int) int {
 		}
 		return status.ExitStatus()
 	}
-}
-
-// killDescendants kills children until there are none: each round makes those of the killed ours.
-func killDescendants() {
-	for round := 0; round < 1000; round++ {
-		pids := children()
-		if len(pids) == 0 {
-			return
-		}
-		for _, pid := range pids {
-			_ = unix.Kill(pid, unix.SIGKILL) // gone already, then
-		}
-		for { // whatever has ended
-			if got, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); got <= 0 || err != nil {
-				break
-			}
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-// children are the processes whose parent this is.
-func children() []int {
-	names, _ := filepath.Glob("/proc/self/task/*/children") // the pattern is good
-	var pids []int
-	for _, name := range names {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			continue
-		}
-		for _, field := range bytes.Fields(data) {
-			if pid, err := strconv.Atoi(string(field)); err == nil {
-				pids = append(pids, pid)
-			}
-		}
-	}
-	return pids
 }
 
 // awaitDeadline returns when the time in the file is over. It is looked at again and again, because it moves; a file that

@@ -136,6 +136,9 @@ func (p *process) run(ctx context.Context, held *store.Held) {
 		if time.Since(began) > longRun {
 			pause = firstPause
 		}
+		if hub.KindOf(err) == hub.NotFound {
+			pause = lastPause // a replica with another configuration file has removed it; ours may be the newer one
+		}
 		p.log.Warn("the service ended, starting it again", "why", err, "pause", pause)
 		select {
 		case <-ctx.Done():

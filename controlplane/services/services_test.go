@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -44,8 +46,13 @@ func TestMain(m *testing.M) {
 			os.Exit(replica(os.Args[2], os.Args[3], os.Args[4]))
 		}
 	}
+	_ = flag.Set("test.parallel", "8") // most of the time they wait for leases
+	_ = os.Setenv(canary, "a secret of the hub's")
 	storetest.Main(m)
 }
+
+// canary is a variable of the hub that no service gets.
+const canary = "EDGEHUB_CANARY"
 
 // life is one line of the services' diary.
 type life struct {
@@ -84,6 +91,11 @@ func service(dir string, how ...string) int {
 	say("start")
 	if len(how) > 0 && how[0] == "fails" {
 		return 3
+	}
+	if len(how) > 0 && how[0] == "chats" {
+		for line := strings.Repeat("x", 1023) + "\n"; ; {
+			fmt.Print(line)
+		}
 	}
 	if len(how) > 0 && how[0] == "leaves" { // a child in a session of its own, which keeps the lock
 		child := exec.Command("sleep", "1000")
@@ -134,8 +146,13 @@ func theSpec(dir string, how ...string) services.Spec {
 }
 
 func newRunner(st *store.Store, acc *account.Accounts, name, data string, log *slog.Logger, specs ...services.Spec) *services.Runner {
-	launch := func(_ services.Spec, command []string, env map[string]string) (services.Spawner, error) {
-		return local.New(local.Options{Dir: data, Command: command, Auth: routes.AuthNone, Env: env, WorkDir: data})
+	launch := func(s services.Spec, command []string, env map[string]string) (services.Spawner, error) {
+		all, work, err := s.Account()
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(all, env)
+		return local.New(local.Options{Dir: data, Command: command, Auth: routes.AuthNone, Env: all, WorkDir: work})
 	}
 	return services.New(services.Options{Store: st, Accounts: acc, Log: log, Replica: name, Specs: specs, Dir: data,
 		Launch: launch, Keeper: []string{"/proc/self/exe", "service-keep"}, APIURL: "http://hub/hub/api", PublicURL: "https://hub.example.org/"})
@@ -265,7 +282,7 @@ func TestEnvironmentAndToken(t *testing.T) {
 			t.Errorf("%s=%q, want %q", name, got, want)
 		}
 	}
-	for _, name := range []string{"JUPYTERHUB_ACTIVITY_URL", "JUPYTERHUB_USER"} {
+	for _, name := range []string{"JUPYTERHUB_ACTIVITY_URL", "JUPYTERHUB_USER", canary} {
 		if _, ok := first.Env[name]; ok {
 			t.Errorf("a service has %s", name)
 		}
@@ -355,6 +372,64 @@ func TestAKilledReplica(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal("the service goes on without its replica")
 		}
+	}
+	w.run("r2", theSpec(w.dir)) // says double if it is too early
+	w.await("start", 2)
+	w.awaitRun(func(run hub.ServiceRun) bool { return run.Replica == "r2" && run.Gen == 2 && run.PID > 0 })
+}
+
+// TestAKilledKeeper is about the process in between: the service does not outlive it, also if it listens to no SIGTERM.
+func TestAKilledKeeper(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run("r1", theSpec(w.dir, "stays"))
+	first := w.await("start", 1)
+	run := w.awaitRun(func(run hub.ServiceRun) bool { return run.PID > 0 })
+	if run.PID == first.PID {
+		t.Fatal("there is no keeper")
+	}
+	_ = syscall.Kill(run.PID, syscall.SIGKILL)
+	w.await("start", 2)
+	if alive(first.PID) {
+		t.Error("two processes of one service run")
+	}
+}
+
+// TestNobodyIsLeftToKill kills the replica and the keeper: nobody is there any more who could end the service but the kernel.
+func TestNobodyIsLeftToKill(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	replica := w.replicaProcess()
+	first := w.await("start", 1)
+	t.Cleanup(func() { _ = syscall.Kill(first.PID, syscall.SIGKILL) }) // gone already, then
+	keeper := w.awaitRun(func(run hub.ServiceRun) bool { return run.PID > 0 }).PID
+	_, _ = syscall.Kill(replica, syscall.SIGKILL), syscall.Kill(keeper, syscall.SIGKILL)
+	for end := time.Now().Add(storetest.Patience); alive(first.PID); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the service goes on without its keeper")
+		}
+	}
+}
+
+// TestALongLogBeginsAnew has a service that prints without end.
+func TestALongLogBeginsAnew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stop := w.run("r1", theSpec(w.dir, "chats"))
+	w.await("start", 1)
+	log := filepath.Join(w.data, "r1", "svc", "server.log")
+	for end := time.Now().Add(storetest.Patience); ; time.Sleep(20 * time.Millisecond) {
+		if info, err := os.Stat(log + ".1"); err == nil && info.Size() > 10<<20 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the log was not moved")
+		}
+	}
+	stop()
+	text, err := os.ReadFile(log)
+	if err != nil || strings.Trim(strings.SplitN(string(text), "\n", 2)[0], "x") != "" {
+		t.Errorf("the new log has holes, or is none: %v %.100q", err, text)
 	}
 }
 

@@ -45,5 +45,9 @@ func (s *Spec) check() error {
 	if s.SystemUser != "" && os.Geteuid() != 0 {
 		return hub.Errorf(hub.Invalid, "Service %s is to run as system user %s, which needs a hub that runs as root.", s.Name, s.SystemUser)
 	}
+	if s.SystemUser != "" {
+		_, err := s.lookup()
+		return err
+	}
 	return nil
 }

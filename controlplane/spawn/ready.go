@@ -28,7 +28,7 @@ func (m *Manager) awaitReady(ctx context.Context, s *hub.Server, name string) er
 		}
 		status, err := m.poll(ctx, name, s.Instance)
 		if err == nil && !status.Running {
-			return hub.Errorf(hub.Unavailable, "The server ended before it was ready: %s%s", status.Reason, m.logTail(name))
+			return endedEarly(status, m.logTail(name))
 		}
 		select {
 		case <-ctx.Done():

@@ -117,5 +117,14 @@ func (m *Manager) check(ctx context.Context, s hub.Server) {
 func (m *Manager) poll(ctx context.Context, name string, inst *hub.Instance) (hub.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	return m.opts.Spawner.Poll(ctx, name, inst)
+	began := time.Now()
+	status, err := m.opts.Spawner.Poll(ctx, name, inst)
+	said := "stopped"
+	if err != nil {
+		said = "unknown"
+	} else if status.Running {
+		said = "running"
+	}
+	m.opts.Metrics.Polled(said, time.Since(began))
+	return status, err
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/account"
 	"github.com/edgehub/edgehub/controlplane/hub"
+	"github.com/edgehub/edgehub/controlplane/metrics"
 	"github.com/edgehub/edgehub/controlplane/store"
 	"github.com/edgehub/edgehub/controlplane/token"
 	"github.com/edgehub/edgehub/routes"
@@ -61,6 +62,8 @@ type Options struct {
 	ClientScopes []string
 	// TokenScopes are those of the token that a server gets at its start. Nil is what the role server has by default.
 	TokenScopes func(context.Context) ([]string, error)
+	// Metrics hears of starts, stops and polls. It may be nil.
+	Metrics *metrics.Metrics
 }
 
 func (o Options) withDefaults() Options {

@@ -96,9 +96,11 @@ func (m *Manager) runStart(ctx context.Context, s hub.Server) {
 	deadline, cancel := context.WithDeadline(ctx, s.Deadline)
 	defer cancel()
 	err := m.bringUp(deadline, &s)
+	took := time.Since(s.Started)
 	switch {
 	case err == nil:
-		log.Info("server is running", "took", time.Since(s.Started).Round(time.Millisecond))
+		log.Info("server is running", "took", took.Round(time.Millisecond))
+		m.opts.Metrics.Spawned("", took)
 	case ctx.Err() != nil && !errors.Is(err, errLost):
 		// This replica shuts down, or a stop interrupted us. The record says what shall be; whoever owns it next goes on.
 		log.Info("start left to another worker")
@@ -108,6 +110,7 @@ func (m *Manager) runStart(ctx context.Context, s hub.Server) {
 		m.withdraw(&s)
 	default:
 		log.Warn("start failed", "err", err)
+		m.opts.Metrics.Spawned(whyFailed(err, deadline.Err() != nil), took)
 		m.fail(ctx, s, startMessage(deadline, err))
 	}
 }

@@ -61,12 +61,15 @@ func (m *Manager) runStop(ctx context.Context, s hub.Server) {
 	log := m.log.With("user", s.User, "server", s.Name, "gen", s.Gen)
 	limited, cancel := context.WithTimeout(ctx, m.opts.StopGrace+stopMargin)
 	defer cancel()
-	if err := m.opts.Spawner.Stop(limited, m.instanceName(&s), s.Gen, s.Instance, m.opts.StopGrace); err != nil {
+	began := time.Now()
+	err := m.opts.Spawner.Stop(limited, m.instanceName(&s), s.Gen, s.Instance, m.opts.StopGrace)
+	m.opts.Metrics.Stopped(err == nil, time.Since(began))
+	if err != nil {
 		log.Warn("cannot stop the instance yet", "err", err)
 		return
 	}
 	m.dropToken(s.UserID, s.TokenID)
-	err := m.change(ctx, &s, func(s *hub.Server) []store.Op {
+	err = m.change(ctx, &s, func(s *hub.Server) []store.Op {
 		m.settle(s)
 		s.LastActivity = time.Now().UTC()
 		return nil

@@ -30,6 +30,7 @@ type near struct {
 	bytes   int
 	at      int64         // the watch has brought all changes up to here; 0 is without a watch
 	behind  int64         // a revision that the watch did not reach in time: until it does nobody waits for it
+	late    time.Time     // since when the watch has been behind or away, zero if it is not
 	moved   chan struct{} // closed when at moves
 }
 
@@ -102,13 +103,14 @@ func (s *Store) follow(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	changes := s.client.Watch(clientv3.WithRequireLeader(ctx), s.prefix, clientv3.WithPrefix(), clientv3.WithRev(resp.Header.Revision+1))
+	changes := s.client.Watch(clientv3.WithRequireLeader(ctx), s.prefix, clientv3.WithPrefix(), clientv3.WithRev(resp.Header.Revision+1), clientv3.WithProgressNotify())
 	s.reads.near.reset(resp.Header.Revision)
 	for change := range changes {
 		if change.Err() != nil {
 			return
 		}
 		s.reads.near.apply(change.Events)
+		s.reads.near.inTime(change.Header.Revision)
 	}
 }
 
@@ -117,7 +119,21 @@ func (n *near) reset(revision int64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.answers, n.bytes, n.behind = map[string]*answer{}, 0, 0
+	if revision != 0 {
+		n.late = time.Time{}
+	} else if n.late.IsZero() {
+		n.late = time.Now()
+	}
 	n.move(revision)
+}
+
+// inTime notes that the watch has heard of revision, also if nothing of this hub is in it: others may use the same etcd.
+func (n *near) inTime(revision int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if revision >= n.behind {
+		n.late = time.Time{}
+	}
 }
 
 func (n *near) move(revision int64) {
@@ -205,6 +221,9 @@ func (n *near) reach(ctx context.Context, revision int64) bool {
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			n.behind = revision
+			if n.late.IsZero() {
+				n.late = time.Now()
+			}
 			return false
 		}
 	}

@@ -21,6 +21,8 @@ type wire struct {
 	records atomic.Int64 // requests for records; those for the revision alone do not count
 	calls   atomic.Int64 // all requests
 	hold    sync.RWMutex // holds up watches while it is locked
+
+	follower *store.Store
 }
 
 func (w *wire) options() []grpc.DialOption {
@@ -62,6 +64,7 @@ func following(t *testing.T) (near, other store.Table[counter], w *wire) {
 	w = &wire{}
 	a, _ := etcd.OpenAt(t, "/near/", w.options()...)
 	b, _ := etcd.OpenAt(t, "/near/")
+	w.follower = a
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	all.Go(func() { a.Follow(ctx) })

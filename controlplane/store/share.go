@@ -88,17 +88,18 @@ func (s *reads) join(ctx context.Context, r *read) error {
 	lead := !s.busy
 	s.busy = true
 	s.mu.Unlock()
-	if !lead {
+	if lead {
+		s.lead(ctx)
+	} else {
 		select {
-		case lead = <-r.turn:
-			lead = !lead
+		case answered := <-r.turn:
+			if !answered && !s.leadLate(ctx) {
+				return ctx.Err()
+			}
 		case <-ctx.Done():
 			s.leave(r)
 			return ctx.Err()
 		}
-	}
-	if lead {
-		s.lead(ctx)
 	}
 	if r.err != nil && ctx.Err() != nil {
 		return ctx.Err()
@@ -147,6 +148,22 @@ func (s *reads) lead(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.handOver()
+}
+
+// leadLate is lead for a read that has waited for its turn. It has less time left than those it leads, so it does not wait for
+// them longer than that. It reports false if its time is over.
+func (s *reads) leadLate(ctx context.Context) bool {
+	done := make(chan struct{})
+	go func() { // ends within opTimeout
+		defer close(done)
+		s.lead(ctx)
+	}()
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // handOver makes the read that has waited longest the leader. s.mu is held.

@@ -25,6 +25,7 @@ type Store struct {
 	client *clientv3.Client
 	prefix string
 	reads  *reads
+	stats  stats
 }
 
 // New returns the store below prefix ("/edgehub/" if empty). It does not connect.
@@ -89,6 +90,7 @@ func (s *Store) commit(ctx context.Context, conds []clientv3.Cmp, ops []Op) (boo
 		return false, wrap(err) // it may have been made all the same, so its leases stay
 	}
 	if !resp.Succeeded {
+		s.stats.conflicts.Add(1)
 		s.release(ctx, leases)
 	}
 	return resp.Succeeded, nil

@@ -32,10 +32,17 @@ type Member struct {
 // StartCluster starts three members: the program that EDGEHUB_TEST_ETCD names, or embedded ones.
 func StartCluster(t testing.TB) *Cluster {
 	t.Helper()
+	return StartClusterOf(t, "")
+}
+
+// StartClusterOf starts three members that run a program; see Etcd.Program.
+func StartClusterOf(t testing.TB, program string) *Cluster {
+	t.Helper()
 	c := &Cluster{}
 	initial := []string{}
 	for i := range 3 {
 		m := newMember(t, fmt.Sprintf("m%d", i))
+		m.Program = program
 		c.Members = append(c.Members, m)
 		initial = append(initial, m.name+"="+m.advertise)
 	}
@@ -85,6 +92,18 @@ func (c *Cluster) Endpoints() []string {
 		all = append(all, m.Endpoint)
 	}
 	return all
+}
+
+// Version is that of a member's program.
+func (m *Member) Version(t testing.TB) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	s, err := m.Client.Status(ctx, m.listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Version
 }
 
 // Leader is the index of the member that leads, as the member asked sees it.

@@ -5,6 +5,7 @@
 package edgetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,9 @@ import (
 type Etcd struct {
 	Endpoint string // http://host:port, or unix:///path
 	Client   *clientv3.Client
+
+	// Program is what Start runs, if it is not empty: by default the one that EDGEHUB_TEST_ETCD names, or an embedded etcd.
+	Program string
 
 	settings  Settings
 	name      string
@@ -150,7 +154,7 @@ func newEtcd(t testing.TB, dir string) *Etcd {
 
 // Start starts a stopped etcd again, with the data it had.
 func (e *Etcd) Start() error {
-	if program := os.Getenv("EDGEHUB_TEST_ETCD"); program != "" {
+	if program := cmp.Or(e.Program, os.Getenv("EDGEHUB_TEST_ETCD")); program != "" {
 		return e.startProgram(program)
 	}
 	cfg := embed.NewConfig()

@@ -14,6 +14,7 @@ import (
 // Variables that name the real peers; test/setup/env.sh sets them.
 const (
 	Etcd           = "EDGEHUB_TEST_ETCD"
+	OlderEtcd      = "EDGEHUB_TEST_ETCD36" // of the release before
 	DexProgram     = "EDGEHUB_TEST_DEX"
 	TraefikProgram = "EDGEHUB_TEST_TRAEFIK"
 	Chromium       = "EDGEHUB_TEST_CHROMIUM"

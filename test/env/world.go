@@ -45,6 +45,8 @@ type Options struct {
 	Public bool
 	// ActivityInterval is how often the front door of New reports activity, a minute if empty.
 	ActivityInterval string
+	// Etcd are the endpoints of an etcd that is there already, for New. World.Etcd is nil then.
+	Etcd []string
 }
 
 // World is a hub with everything around it.
@@ -54,8 +56,9 @@ type World struct {
 	Etcd, Hub, Front *Process
 	// AdminToken is an API token with all rights.
 	AdminToken string
-	// EtcdURL is where etcd's clients are served.
-	EtcdURL string
+	// EtcdURL is where etcd's clients are served, Endpoints are all such places.
+	EtcdURL   string
+	Endpoints []string
 	// Data is the hub's data folder.
 	Data string
 
@@ -129,23 +132,31 @@ func (w *World) file(name ...string) string {
 // New makes a world with an etcd, a hub and a front door in processes of their own. It returns when all are ready.
 func New(t testing.TB, o Options) *World {
 	t.Helper()
-	etcd, binary := Peer(t, Etcd), Binary(t)
+	binary := Binary(t)
 	w := newWorld(t, o)
-	w.Etcd = w.process("etcd", Process{path: etcd, code: -1, ready: w.answers(w.EtcdURL+"/health", `"health":"true"`),
-		args: []string{"--data-dir", w.file("etcd"), "--listen-client-urls", w.EtcdURL, "--advertise-client-urls", w.EtcdURL,
-			"--listen-peer-urls", strings.Replace(w.EtcdURL, "2379", "2380", 1), "--initial-advertise-peer-urls", strings.Replace(w.EtcdURL, "2379", "2380", 1),
-			"--initial-cluster", "default=" + strings.Replace(w.EtcdURL, "2379", "2380", 1),
-			"--watch-progress-notify-interval=5s", "--unsafe-no-fsync", "--log-level=warn"}})
+	if w.Endpoints = o.Etcd; len(o.Etcd) == 0 {
+		w.Endpoints = []string{w.EtcdURL}
+		w.startEtcd()
+	}
 	w.Hub = w.process("hub", Process{path: binary, ready: w.answers(w.hub+"/hub/health", ""), env: w.hubEnv(o),
-		args: append([]string{"hub", "--etcd", w.EtcdURL, "--listen", host(w.hub), "--data", w.Data, "--api-url", w.front + "/hub/api",
+		args: append([]string{"hub", "--etcd", strings.Join(w.Endpoints, ","), "--listen", host(w.hub), "--data", w.Data, "--api-url", w.front + "/hub/api",
 			"--bootstrap-token-file", w.file("token"), "--log-level", "debug", "--config", w.file("hub.yml")}, w.args(o)...)})
 	w.Front = w.newFront(binary, o)
-	w.Etcd.Start()
 	w.Front.Launch() // it waits for the others by itself
 	w.Hub.Start()
 	w.Front.Await()
 	Eventually(t, "the front door has found the hub", readyTime, func() error { return w.answer(t.Context(), w.URL("/hub/health"), "") })
 	return w
+}
+
+func (w *World) startEtcd() {
+	w.t.Helper()
+	w.Etcd = w.process("etcd", Process{path: Peer(w.t, Etcd), code: -1, ready: w.answers(w.EtcdURL+"/health", `"health":"true"`),
+		args: []string{"--data-dir", w.file("etcd"), "--listen-client-urls", w.EtcdURL, "--advertise-client-urls", w.EtcdURL,
+			"--listen-peer-urls", strings.Replace(w.EtcdURL, "2379", "2380", 1), "--initial-advertise-peer-urls", strings.Replace(w.EtcdURL, "2379", "2380", 1),
+			"--initial-cluster", "default=" + strings.Replace(w.EtcdURL, "2379", "2380", 1),
+			"--watch-progress-notify-interval=5s", "--unsafe-no-fsync", "--log-level=warn"}})
+	w.Etcd.Start()
 }
 
 // args are the options' arguments for the hub.
@@ -176,14 +187,14 @@ func (w *World) newFront(binary string, o Options) *Process {
 	w.t.Helper()
 	p := Process{ready: w.frontReady}
 	if w.edge == Embedded {
-		p.path, p.args = binary, []string{"edge", "--etcd", w.EtcdURL, "--listen", host(w.front), "--log-level", "debug"}
+		p.path, p.args = binary, []string{"edge", "--etcd", strings.Join(w.Endpoints, ","), "--listen", host(w.front), "--log-level", "debug"}
 		if o.ActivityInterval != "" {
 			p.args = append(p.args, "--activity-interval", o.ActivityInterval)
 		}
 		return w.process("edge", p)
 	}
 	tr := &front.Traefik{Binary: Peer(w.t, TraefikProgram), Dir: w.file("traefik"), Listen: host(w.front), Log: slog.New(slog.DiscardHandler),
-		Plugin: &plugin.Config{Etcd: []string{w.EtcdURL}, Prefix: routes.DefaultPrefix, ActivityInterval: o.ActivityInterval}}
+		Plugin: &plugin.Config{Etcd: w.Endpoints, Prefix: routes.DefaultPrefix, ActivityInterval: o.ActivityInterval}}
 	if err := tr.Write(); err != nil {
 		w.t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ vars=()
 give() { [[ -z $2 ]] || vars+=("$1=${!1:-$2}"); }
 
 give EDGEHUB_TEST_ETCD "$(built etcd bin/etcd)"
+give EDGEHUB_TEST_ETCD36 "$(built etcd36 bin/etcd)"
 give EDGEHUB_TEST_DEX "$(built dex bin/dex)"
 give EDGEHUB_TEST_TRAEFIK "$(traefik_on_path || built traefik bin/traefik)"
 give EDGEHUB_TEST_CHROMIUM "$(chromium_on_path)"

@@ -24,7 +24,7 @@ home_of() {
 	jupyter) key=${EDGEHUB_JUPYTER:-auto}-$(hash "$test_dir/setup/requirements.txt") ;;
 	# Those of older JupyterHubs are only built where the first one came from PyPI.
 	jupyter[45]) key=$(basename "$(home_of jupyter)")-$(hash "$test_dir/setup/requirements-${1#jupyter}.txt") ;;
-	etcd) key=$(hash "$test_dir/etcd/go.mod" "$test_dir/etcd/go.sum") ;;
+	etcd | etcd36) key=$(hash "$test_dir/$1/go.mod" "$test_dir/$1/go.sum") ;;
 	dex) key=$(hash "$test_dir/dex/go.mod" "$test_dir/dex/go.sum") ;;
 	traefik) key=$traefik_version-$(hash "$test_dir"/traefik/{build.sh,go.mod,go.sum,dns_stub.go.txt,dynext/ext.go}) ;;
 	# A linter refuses code for a newer Go than it was built with.
