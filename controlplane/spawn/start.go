@@ -212,7 +212,7 @@ func (m *Manager) publish(ctx context.Context, s *hub.Server) error {
 		s.LastActivity = time.Now().UTC()
 		s.Events = append(s.Events, hub.Event{Progress: 100, Ready: true, URL: address, Message: "Server ready at " + address,
 			HTMLMessage: fmt.Sprintf("Server ready at <a href=\"%[1]s\">%[1]s</a>", html.EscapeString(address))})
-		return []store.Op{store.Delete(m.startingKey(s)), store.Put(m.routeKey(s), m.route(s, v))}
+		return []store.Op{store.Delete(m.startingKey(s)), store.Put(m.routeKey(s), m.route(s, v)), m.recheckLater(s)}
 	})
 	if err == nil {
 		m.recheckVisitors(ctx, s, v)
