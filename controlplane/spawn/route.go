@@ -63,7 +63,7 @@ func (m *Manager) recheckVisitors(ctx context.Context, s *hub.Server, published 
 	if err == nil {
 		err = m.done(ctx, left)
 	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		m.log.Warn("a route may not say who may visit yet", "user", s.User, "server", s.Name, "err", err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/edgehub/edgehub/controlplane/spawn"
 	"github.com/edgehub/edgehub/controlplane/store"
 	"github.com/edgehub/edgehub/controlplane/store/storetest"
+	"github.com/edgehub/edgehub/controlplane/token"
 	"github.com/edgehub/edgehub/routes"
 )
 
@@ -79,6 +80,62 @@ func putsRoute(req any) bool {
 	}
 	for _, op := range txn.Success {
 		if put := op.GetRequestPut(); put != nil && strings.Contains(string(put.Key), "/edge/routes/") {
+			return true
+		}
+	}
+	return false
+}
+
+// TestATokenOutlivesNoServer has etcd fail when the token of a server that stopped is deleted: the record must not forget the
+// token before it is gone.
+func TestATokenOutlivesNoServer(t *testing.T) {
+	t.Parallel()
+	for what, end := range map[string]func(*testing.T, *world, *replica){
+		"stopped": func(t *testing.T, _ *world, a *replica) {
+			if _, err := a.Stop(t.Context(), alice.Name, ""); err != nil {
+				t.Error(err)
+			}
+		},
+		"exited": func(_ *testing.T, w *world, _ *replica) { w.sim.exit(alice) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			var shaky *store.Store
+			w := newWorld(t, func(o *spawn.Options) {
+				signing, err := token.OpenSigning(t.Context(), shaky)
+				if err != nil {
+					t.Error(err)
+				}
+				o.Tokens = token.New(shaky, signing)
+			})
+			var failed atomic.Bool
+			shaky, _ = storetest.Replica(t, w.store, grpc.WithChainUnaryInterceptor(
+				func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+					if removes(req, "/tokens/") && failed.CompareAndSwap(false, true) {
+						return errors.New("etcd elects a leader")
+					}
+					return invoke(ctx, method, req, reply, cc, opts...)
+				}))
+			a := w.replica("a")
+			a.started("")
+			end(t, w, a)
+			w.await(alice, "", hub.Stopped)
+			w.wantTokens(alice, 0)
+			if !failed.Load() {
+				t.Error("etcd has never failed")
+			}
+		})
+	}
+}
+
+// removes reports whether a request to etcd removes a record of a tree.
+func removes(req any, tree string) bool {
+	txn, ok := req.(*etcdserverpb.TxnRequest)
+	if !ok {
+		return false
+	}
+	for _, op := range txn.Success {
+		if del := op.GetRequestDeleteRange(); del != nil && strings.Contains(string(del.Key), tree) {
 			return true
 		}
 	}
