@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/edgehub/edgehub/controlplane/account"
+	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/store"
 	"github.com/edgehub/edgehub/controlplane/store/storetest"
 	"github.com/edgehub/edgehub/controlplane/token"
@@ -67,4 +68,23 @@ func TestAPasswordChangeThatIsBrokenOff(t *testing.T) {
 			t.Errorf("after a death after %d writes the password is another one, and the session goes on", n)
 		}
 	}
+}
+
+// TestANewServiceHasNoTokens removes a service while a replica is about to make a token for it. A later service of the name is
+// another one.
+func TestANewServiceHasNoTokens(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	bot := hub.Service{Name: "bot", Scopes: []string{"list:users"}}
+	_, err := f.CreateService(t.Context(), bot, "")
+	f.must("CreateService", err)
+	f.must("DeleteService", f.DeleteService(t.Context(), "bot"))
+	_, late, err := f.tokens.Issue(t.Context(), hub.Token{Service: "bot", Scopes: []string{"inherit"}})
+	f.must("Issue", err)
+	_, err = f.ByToken(t.Context(), late)
+	wantKind(t, "the token of a service that is gone", err, hub.Unauthenticated)
+	_, err = f.CreateService(t.Context(), bot, "")
+	f.must("CreateService again", err)
+	_, err = f.ByToken(t.Context(), late)
+	wantKind(t, "the token with a new service of the name", err, hub.Unauthenticated)
 }
