@@ -3,8 +3,11 @@ package account_test
 import (
 	"context"
 	"errors"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
@@ -87,4 +90,62 @@ func TestANewServiceHasNoTokens(t *testing.T) {
 	f.must("CreateService again", err)
 	_, err = f.ByToken(t.Context(), late)
 	wantKind(t, "the token with a new service of the name", err, hub.Unauthenticated)
+}
+
+// removing calls do, once, when a replica is about to remove a record of a tree.
+func (f fixture) removing(tree string, do func()) *account.Accounts {
+	var once sync.Once
+	return f.replica(func(txn *etcdserverpb.TxnRequest) error {
+		for _, op := range txn.Success {
+			if del := op.GetRequestDeleteRange(); del != nil && strings.HasPrefix(string(del.Key), f.store.Key(tree, "")) {
+				once.Do(do)
+			}
+		}
+		return nil
+	})
+}
+
+// TestAShareWithAGroupThatGoes shares a server with a group that is about to be removed. A later group of the name has nothing of it.
+func TestAShareWithAGroupThatGoes(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	alice := f.user("alice", false)
+	_, err := f.CreateGroups(t.Context(), []string{"team"}, nil)
+	f.must("CreateGroups", err)
+	s, late := account.SharedServer{Owner: alice}, false
+	deleting := f.removing(store.Groups, func() {
+		_, err := f.Share(t.Context(), s, account.With{Group: "team"}, []string{"access:servers!server=alice/"})
+		late = err == nil
+	})
+	f.must("DeleteGroup", deleting.DeleteGroup(t.Context(), "team"))
+	_, err = f.CreateGroups(t.Context(), []string{"team"}, nil)
+	f.must("CreateGroups", err)
+	if shares, err := f.SharedWith(t.Context(), account.With{Group: "team"}); err != nil || len(shares) > 0 {
+		t.Errorf("the new group has %+v, %v (shared late: %v)", shares, err, late)
+	}
+}
+
+// TestACodeThatEndsWhileItIsUsed deletes a share code when somebody has shown it and has not got the share yet.
+func TestACodeThatEndsWhileItIsUsed(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	alice, bob := f.user("alice", false), f.user("bob", false)
+	s := account.SharedServer{Owner: alice}
+	scopes := []string{"access:servers!server=alice/"}
+	_, code, err := f.NewShareCode(t.Context(), s, scopes, time.Hour)
+	f.must("NewShareCode", err)
+	_, err = f.Share(t.Context(), s, account.With{User: new(f.user("carol", false))}, scopes) // the hub's first writes more
+	f.must("Share", err)
+	var once sync.Once
+	a := f.replica(func(*etcdserverpb.TxnRequest) error {
+		once.Do(func() {
+			f.must("DeleteShareCodes", f.DeleteShareCodes(t.Context(), alice, nil, func(*hub.ShareCode) bool { return true }))
+		})
+		return nil
+	})
+	_, err = a.Exchange(t.Context(), code, bob)
+	wantKind(t, "the use of a code that was deleted", err, hub.NotFound)
+	if shares, err := f.SharedWith(t.Context(), account.With{User: &bob}); err != nil || len(shares) > 0 {
+		t.Errorf("bob has %+v, %v", shares, err)
+	}
 }

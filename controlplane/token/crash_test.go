@@ -64,7 +64,9 @@ func TestTokensOfAClientThatIsGone(t *testing.T) {
 		issuer hub.Token
 		end    func(context.Context, *token.Service, hub.Token) error
 	}{
-		"a service is removed": {service, func(ctx context.Context, s *token.Service, _ hub.Token) error { return s.DeleteForService(ctx, "bot", "") }},
+		"a service is removed": {service, func(ctx context.Context, s *token.Service, _ hub.Token) error {
+			return s.DeleteForService(ctx, "bot", "")
+		}},
 		"a service gets another token": {service, func(ctx context.Context, s *token.Service, _ hub.Token) error {
 			return s.AdoptForService(ctx, service, "another secret")
 		}},
