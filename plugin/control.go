@@ -173,6 +173,8 @@ func (c *control) post(ctx context.Context, path string, body, answer any) int {
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := c.client.Do(req)
 	if err != nil {
+		// The replica may have vanished without a word: nobody else shall wait for it over what else is open to it.
+		c.transport.CloseIdleConnections()
 		c.shared.log.printf("control", "the control plane does not answer: %s", clip(err.Error()))
 		return 0
 	}

@@ -98,6 +98,7 @@ func newPass(s *shared, w http.ResponseWriter, r *http.Request, f *found, key st
 		answer(s, w, r, http.StatusBadGateway, "unavailable", "The server has no usable address.")
 		return nil
 	}
+	s.instances.note(f.route, now)
 	p.told = forwardedHeader(p.scheme, p.host)
 	p.told["Connection"] = nil
 	p.told["Cookie"] = withoutHubCookies(r.Header["Cookie"])

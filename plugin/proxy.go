@@ -18,6 +18,7 @@ import (
 // and so does a revocation.
 const (
 	dialTimeout       = 3 * time.Second
+	idleTimeout       = 30 * time.Second // an idle connection is closed then: its other end may be gone without a word
 	maxResponseHeader = 64 << 10
 	bufferSize        = 32 << 10
 )
@@ -38,7 +39,7 @@ func newCarrier(s *shared) *http.Transport {
 		TLSHandshakeTimeout:    dialTimeout,
 		MaxIdleConns:           2000,
 		MaxIdleConnsPerHost:    100,
-		IdleConnTimeout:        90 * time.Second,
+		IdleConnTimeout:        idleTimeout,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: maxResponseHeader,
 		DisableCompression:     true,

@@ -45,9 +45,11 @@ type shared struct {
 	reach    *reach // where users' servers may be
 	activity *activity
 	carrier  *http.Transport // to users' servers
-	buffers  *sync.Pool
-	stalled  time.Duration // stalledAfter; tests do not wait that long
-	sockets  chan *visit   // WebSockets after the handshake, see startSockets
+	// instances tells when what is open to one of them leads nowhere.
+	instances *instances
+	buffers   *sync.Pool
+	stalled   time.Duration // stalledAfter; tests do not wait that long
+	sockets   chan *visit   // WebSockets after the handshake, see startSockets
 
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
@@ -127,6 +129,7 @@ func newShared(set *settings) *shared {
 	s.exchange = newExchange(s)
 	s.renewal = newRenewal(s)
 	s.carrier = newCarrier(s)
+	s.instances = newInstances(s.carrier)
 	return s
 }
 

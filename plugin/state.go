@@ -224,7 +224,8 @@ func revokedIn(v *view, c *routes.Claims) int {
 	if ok && before == 0 {
 		return revokedForGood
 	}
-	if ok && c.IssuedAt <= before || len(v.shared) > 0 && c.Revision < lastChange(v, c) {
+	// Times do not tell of a token that was made while the change was under way, or by a hub whose clock is ahead.
+	if ok && (c.IssuedAt <= before || c.UserRevision != 0 && c.UserRevision < v.usersAt[c.UserID]) || len(v.shared) > 0 && c.Revision < lastChange(v, c) {
 		return revokedBefore
 	}
 	return notRevoked

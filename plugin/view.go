@@ -17,6 +17,7 @@ type view struct {
 	sessions map[string]bool
 	tokens   map[string]bool
 	users    map[string]int64 // user id -> end of the revoked time, 0 for ever
+	usersAt  map[string]int64 // user id -> the revision of that, before which tokens are revoked
 	shared   map[string]int64 // "role/" and a mark, "group/" or "service/" and a name -> the revision before which tokens are revoked
 	hubs     map[string]*address
 	starting map[string]*routes.Starting // by prefix
@@ -31,6 +32,7 @@ func newView() *view {
 		sessions: make(map[string]bool),
 		tokens:   make(map[string]bool),
 		users:    make(map[string]int64),
+		usersAt:  make(map[string]int64),
 		shared:   make(map[string]int64),
 		hubs:     make(map[string]*address),
 		starting: make(map[string]*routes.Starting),
@@ -232,8 +234,10 @@ func (v *view) putRevocation(rec *record, c *change) {
 		c.tokens[id] = true
 	case routes.RevokedUser:
 		delete(v.users, id)
+		delete(v.usersAt, id)
 		if !rec.gone {
 			v.users[id] = rec.revoked.Before
+			v.usersAt[id] = rec.mod
 		}
 		c.users[id] = true
 	case routes.RevokedRole, routes.RevokedGroup, routes.RevokedService:
@@ -271,6 +275,9 @@ func (v *view) copy() *view {
 	}
 	for id := range v.tokens {
 		c.tokens[id] = true
+	}
+	for id, at := range v.usersAt {
+		c.usersAt[id] = at
 	}
 	for id, before := range v.users {
 		c.users[id] = before

@@ -61,6 +61,9 @@ type Claims struct {
 	Grants   []string `json:"grants,omitempty"`
 	Roles    []string `json:"roles,omitempty"`
 	Revision int64    `json:"rev,omitempty"`
+	// UserRevision is the revision in etcd of the user's record that the token was made from, 0 if there is none. A change of
+	// rights at a later revision revokes it, whatever the clocks say.
+	UserRevision int64 `json:"urev,omitempty"`
 	// Host is the one host of a user on which the token is good; empty for the hub's own.
 	Host      string `json:"host,omitempty"`
 	IssuedAt  int64  `json:"iat"`

@@ -21,6 +21,8 @@ type Caller struct {
 	Session *hub.Session
 	Scopes  access.Set
 
+	// revision is that of the user's record, 0 for a service.
+	revision int64
 	// rights are the owner's, and byRole is the part of Scopes that no share gives.
 	rights rights
 	byRole access.Set
@@ -49,7 +51,7 @@ func (a *Accounts) ByToken(ctx context.Context, secret string) (*Caller, error) 
 	if t.Service != "" {
 		c.rights, err = a.serviceRights(ctx, t.Service)
 	} else {
-		if c.User, err = a.owner(ctx, t.User, t.UserID); err != nil {
+		if c.User, c.revision, err = a.owner(ctx, t.User, t.UserID); err != nil {
 			return nil, err
 		}
 		c.rights, err = a.userRights(ctx, *c.User)
@@ -81,7 +83,7 @@ func (a *Accounts) BySession(ctx context.Context, secret string) (*Caller, error
 	if err != nil {
 		return nil, err
 	}
-	c, err := a.ofSession(ctx, s)
+	c, err := a.OfSession(ctx, s)
 	if err == nil {
 		a.seen(ctx, c.User)
 	}
@@ -96,15 +98,7 @@ func (a *Accounts) Renew(ctx context.Context, claims *routes.Claims) (*Caller, e
 		return nil, err
 	}
 	a.tokens.UseSession(ctx, s, "", "")
-	return a.ofSession(ctx, s)
-}
-
-func (a *Accounts) ofSession(ctx context.Context, s hub.Session) (*Caller, error) {
-	u, err := a.owner(ctx, s.User, s.UserID)
-	if err != nil {
-		return nil, err
-	}
-	return a.OfSession(ctx, *u, s)
+	return a.OfSession(ctx, s)
 }
 
 // ByPassword returns the caller who knows the password of a user, or an Unauthenticated error.
@@ -117,22 +111,26 @@ func (a *Accounts) ByPassword(ctx context.Context, name, password string) (*Call
 	return &Caller{User: &u, Scopes: r.all, rights: r, byRole: r.byRole}, err
 }
 
-// OfSession returns the caller behind a session of u that has just begun.
-func (a *Accounts) OfSession(ctx context.Context, u hub.User, s hub.Session) (*Caller, error) {
-	r, err := a.userRights(ctx, u)
-	return &Caller{User: &u, Session: &s, Scopes: r.all, rights: r, byRole: r.byRole}, err
-}
-
-// owner returns the user of a credential, unless the name belongs to somebody else by now.
-func (a *Accounts) owner(ctx context.Context, name hub.UserName, id string) (*hub.User, error) {
-	u, err := a.Get(ctx, name)
-	if err != nil && hub.KindOf(err) != hub.NotFound {
+// OfSession returns the caller behind a session, with what is true of the user now, or an Unauthenticated error.
+func (a *Accounts) OfSession(ctx context.Context, s hub.Session) (*Caller, error) {
+	u, revision, err := a.owner(ctx, s.User, s.UserID)
+	if err != nil {
 		return nil, err
 	}
-	if err != nil || u.ID != id {
-		return nil, hub.Errorf(hub.Unauthenticated, "Missing or invalid credentials.")
+	r, err := a.userRights(ctx, *u)
+	return &Caller{User: u, Session: &s, Scopes: r.all, revision: revision, rights: r, byRole: r.byRole}, err
+}
+
+// owner returns the user of a credential, unless the name belongs to somebody else by now, with the revision of the record.
+func (a *Accounts) owner(ctx context.Context, name hub.UserName, id string) (*hub.User, int64, error) {
+	r, err := a.users.Get(ctx, store.ID(string(name)))
+	if err != nil && hub.KindOf(err) != hub.NotFound {
+		return nil, 0, err
 	}
-	return &u, nil
+	if err != nil || r.Value.ID != id {
+		return nil, 0, hub.Errorf(hub.Unauthenticated, "Missing or invalid credentials.")
+	}
+	return &r.Value, r.Revision, nil
 }
 
 // groupsOf tells access the groups of a user. A user who cannot be read has none: fail closed.

@@ -21,7 +21,7 @@ func (a *Accounts) EdgeToken(ctx context.Context, c *Caller, host string) (strin
 		Revision: c.rights.book.revision}
 	room := claimRoom
 	if c.User != nil {
-		claims.UserID, claims.Groups = c.User.ID, c.User.Groups
+		claims.UserID, claims.Groups, claims.UserRevision = c.User.ID, c.User.Groups, c.revision
 		if c.User.TokensAfter > 0 {
 			claims.IssuedAt = c.User.TokensAfter + 1
 		}

@@ -305,7 +305,7 @@ func (a *Accounts) DeleteGroup(ctx context.Context, name string) error {
 	if err := a.dropGroupShares(ctx, name); err != nil {
 		return err
 	}
-	return a.store.Transact(ctx, func(tx *store.Txn) error {
+	err = a.store.Transact(ctx, func(tx *store.Txn) error {
 		g, err := a.readGroup(tx, name)
 		if err == nil && !g.Deleting {
 			err = noSuchGroup(name) // somebody else deleted it as well, and this is a new one
@@ -315,4 +315,8 @@ func (a *Accounts) DeleteGroup(ctx context.Context, name string) error {
 		}
 		return a.groups.Remove(tx, store.ID(name))
 	})
+	if err != nil {
+		return err
+	}
+	return a.dropGroupShares(ctx, name) // those of the meantime
 }

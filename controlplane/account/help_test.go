@@ -107,11 +107,11 @@ func (f fixture) revoked(c *routes.Claims) bool {
 		if id == "" {
 			continue
 		}
-		raw, _, _ := storetest.Raw(f.t, f.client, routes.RevokedKey(f.store.Prefix(), what, id))
+		raw, revision, _ := storetest.Raw(f.t, f.client, routes.RevokedKey(f.store.Prefix(), what, id))
 		if raw == "" {
 			continue
 		}
-		if r := routes.ParseRevocation([]byte(raw)); what != routes.RevokedUser || r.Before == 0 || c.IssuedAt <= r.Before {
+		if r := routes.ParseRevocation([]byte(raw)); what != routes.RevokedUser || r.Before == 0 || c.IssuedAt <= r.Before || c.UserRevision < revision {
 			return true
 		}
 	}

@@ -50,8 +50,12 @@ func (a *Accounts) CreateService(ctx context.Context, s hub.Service, secret stri
 	if hub.KindOf(err) == hub.Conflict {
 		return s, hub.Errorf(hub.Conflict, "Service %s already exists", s.Name)
 	}
-	if err != nil || secret == "" {
+	if err != nil {
 		return s, err
+	}
+	if secret == "" {
+		// A token that was made while an earlier service of the name was removed is not this one's.
+		return s, a.tokens.DeleteForService(ctx, s.Name, "")
 	}
 	if err = a.tokens.AdoptForService(ctx, serviceToken(s.Name), secret); err != nil {
 		if undo := a.DeleteService(ctx, s.Name); undo != nil {

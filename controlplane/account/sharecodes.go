@@ -61,19 +61,21 @@ func codeHash(code string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// errShareCode is what everybody hears of a code that is not good: a NotFound error.
+var errShareCode = hub.Errorf(hub.NotFound, "This share code is unknown, or too old. Ask for a new one.")
+
 // ShareCode returns the record of a code with the server that it is for. It is NotFound if the code is not good.
 func (a *Accounts) ShareCode(ctx context.Context, code string) (hub.ShareCode, SharedServer, error) {
-	unknown := hub.Errorf(hub.NotFound, "This share code is unknown, or too old. Ask for a new one.")
 	r, err := a.codes.Get(ctx, codeHash(code))
 	if hub.KindOf(err) == hub.NotFound || err == nil && !time.Now().Before(r.Value.Expires) {
-		return hub.ShareCode{}, SharedServer{}, unknown
+		return hub.ShareCode{}, SharedServer{}, errShareCode
 	}
 	if err != nil {
 		return hub.ShareCode{}, SharedServer{}, err
 	}
 	owner, err := a.Get(ctx, r.Value.Owner)
 	if hub.KindOf(err) == hub.NotFound || err == nil && owner.ID != r.Value.OwnerID {
-		err = unknown
+		err = errShareCode
 	}
 	return r.Value, SharedServer{Owner: owner, Name: r.Value.Server}, err
 }
@@ -87,15 +89,16 @@ func (a *Accounts) Exchange(ctx context.Context, code string, u hub.User) (Share
 	if s.Owner.ID == u.ID {
 		return s, hub.Errorf(hub.Invalid, "This is your own server.")
 	}
-	if _, err := a.Share(ctx, s, With{User: &u}, c.Scopes); err != nil {
-		return s, err
-	}
+	// First, because a code that was deleted a moment ago gives nothing.
 	_, err = a.codes.Update(ctx, codeHash(code), func(c *hub.ShareCode) ([]store.Op, error) {
 		c.Exchanged, c.LastExchanged = c.Exchanged+1, time.Now().UTC()
 		return nil, nil
 	})
 	if hub.KindOf(err) == hub.NotFound {
-		err = nil // deleted a moment ago; it was good when it was used
+		err = errShareCode
+	}
+	if err == nil {
+		_, err = a.Share(ctx, s, With{User: &u}, c.Scopes)
 	}
 	return s, err
 }

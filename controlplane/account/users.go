@@ -253,6 +253,9 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 			return hub.User{}, err
 		}
 		password = h
+		if err := a.endSessions(ctx, name); err != nil {
+			return hub.User{}, err
+		}
 	}
 	b, err := a.readBook(ctx)
 	if err != nil {
@@ -297,6 +300,16 @@ func (a *Accounts) Update(ctx context.Context, name hub.UserName, c Change) (hub
 		err = a.tokens.EndSessions(ctx, u.ID)
 	}
 	return u, err
+}
+
+// endSessions ends a user's sessions before the password changes, as Update does afterwards with those of the meantime: nobody else
+// would if this process died in between.
+func (a *Accounts) endSessions(ctx context.Context, name hub.UserName) error {
+	u, err := a.Get(ctx, name)
+	if err != nil {
+		return err
+	}
+	return a.tokens.EndSessions(ctx, u.ID)
 }
 
 // hand changes the roles and the admin flag of u. It returns the writes that go with that, and whether it changes where u may go.

@@ -42,8 +42,8 @@ type RoleChanges struct {
 	Shares bool `json:"shares,omitempty"`
 }
 
-// Regroup says that a user's groups have changed and that the routes of the user's servers may not say so yet. Its key in the
-// store is the user's name; it goes with the write of the user.
+// Regroup says that a user's groups or shares have changed and that the routes of the user's servers may not say so yet. Its key in
+// the store is the user's name, and it goes with the write of the change; or a server's, and it goes with the write of its route.
 type Regroup struct {
 	Schema int      `json:"v"`
 	User   UserName `json:"user"`

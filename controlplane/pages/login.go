@@ -83,7 +83,7 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request, u hub.User, old *
 	if err := p.Accounts.Active(r.Context(), u.Name); err != nil {
 		return err
 	}
-	c, err := p.Accounts.OfSession(r.Context(), u, session)
+	c, err := p.Accounts.OfSession(r.Context(), session)
 	if err != nil {
 		return err
 	}

@@ -97,10 +97,9 @@ func (m *Manager) takeOver(ctx context.Context, s hub.Server) {
 // check records the end of a running server whose instance is gone. Only the spawner's word counts.
 func (m *Manager) check(ctx context.Context, s hub.Server) {
 	status, err := m.poll(ctx, m.instanceName(&s), s.Instance)
-	if err != nil || status.Running {
+	if err != nil || status.Running || !m.dropToken(s.UserID, s.TokenID) {
 		return
 	}
-	m.dropToken(s.UserID, s.TokenID)
 	err = m.change(ctx, &s, func(s *hub.Server) []store.Op {
 		m.settle(s)
 		s.Failure = "The server ended by itself: " + status.Reason

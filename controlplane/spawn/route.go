@@ -40,14 +40,30 @@ func (m *Manager) visitorsOf(ctx context.Context, s *hub.Server) (visitors, erro
 	return v, err
 }
 
+// recheckLater is the write that has any replica look at the visitors of a server again, in the transaction that publishes its
+// route: who wrote the route may not live to do it.
+func (m *Manager) recheckLater(s *hub.Server) store.Op {
+	return store.Put(m.groups.Key(serverID(s.User, s.Name)), hub.Regroup{Schema: hub.Schema, User: s.User})
+}
+
 // recheckVisitors is for a route that was just published with the visitors of a moment before: a change in between has not seen
-// the route.
+// the route. What it does not get done any replica does a second later.
 func (m *Manager) recheckVisitors(ctx context.Context, s *hub.Server, published visitors) {
-	v, err := m.visitorsOf(ctx, s)
-	if err != nil || !reflect.DeepEqual(v, published) {
+	left, err := m.groups.Get(ctx, serverID(s.User, s.Name))
+	if hub.KindOf(err) == hub.NotFound {
+		return // another replica was faster
+	}
+	var v visitors
+	if err == nil {
+		v, err = m.visitorsOf(ctx, s)
+	}
+	if err == nil && !reflect.DeepEqual(v, published) {
 		err = m.regroup(ctx, s.User)
 	}
-	if err != nil {
+	if err == nil {
+		err = m.done(ctx, left)
+	}
+	if err != nil && ctx.Err() == nil {
 		m.log.Warn("a route may not say who may visit yet", "user", s.User, "server", s.Name, "err", err)
 	}
 }
@@ -100,10 +116,18 @@ func (m *Manager) regroupAll(ctx context.Context) error {
 		if err := m.regroup(ctx, r.Value.User); err != nil {
 			return err
 		}
-		err := m.groups.Delete(ctx, r.ID, r.Revision)
-		if kind := hub.KindOf(err); err != nil && kind != hub.NotFound && kind != hub.Conflict {
+		if err := m.done(ctx, r); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// done removes the record of what was left to do, unless it was renewed meanwhile.
+func (m *Manager) done(ctx context.Context, r store.Record[hub.Regroup]) error {
+	err := m.groups.Delete(ctx, r.ID, r.Revision)
+	if kind := hub.KindOf(err); kind == hub.NotFound || kind == hub.Conflict {
+		return nil
+	}
+	return err
 }

@@ -226,7 +226,7 @@ func (m *Manager) publish(ctx context.Context, s *hub.Server) error {
 		s.LastActivity = time.Now().UTC()
 		s.Events = append(s.Events, hub.Event{Progress: 100, Ready: true, URL: address, Message: "Server ready at " + address,
 			HTMLMessage: fmt.Sprintf("Server ready at <a href=\"%[1]s\">%[1]s</a>", html.EscapeString(address))})
-		return []store.Op{store.Delete(m.startingKey(s)), store.Put(m.routeKey(s), m.route(s, v))}
+		return []store.Op{store.Delete(m.startingKey(s)), store.Put(m.routeKey(s), m.route(s, v)), m.recheckLater(s)}
 	})
 	if err == nil {
 		m.recheckVisitors(ctx, s, v)
@@ -276,7 +276,9 @@ func (m *Manager) fail(ctx context.Context, s hub.Server, reason string) {
 		log.Warn("cannot remove the instance of a failed start yet", "err", err)
 		return
 	}
-	m.dropToken(s.UserID, s.TokenID)
+	if !m.dropToken(s.UserID, s.TokenID) {
+		return // the reconciler tries again
+	}
 	err := m.change(ctx, &s, func(s *hub.Server) []store.Op {
 		m.settle(s)
 		s.Events = append(s.Events, hub.Event{Progress: 100, Failed: true, Message: "Spawn failed: " + reason})
@@ -323,15 +325,18 @@ func (m *Manager) withdraw(s *hub.Server) {
 	}
 }
 
-// dropToken ends the API token of an instance that is gone. Before the record forgets the token: a crash in between would
-// leave it good for ever.
-func (m *Manager) dropToken(userID, id string) {
+// dropToken ends the API token of an instance that is gone, and reports whether it is gone, too. The record must not forget it
+// before that: it would be good for ever.
+func (m *Manager) dropToken(userID, id string) bool {
 	if id == "" {
-		return
+		return true
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if err := m.opts.Tokens.Delete(ctx, userID, id); err != nil && hub.KindOf(err) != hub.NotFound {
+	err := m.opts.Tokens.Delete(ctx, userID, id)
+	gone := err == nil || hub.KindOf(err) == hub.NotFound
+	if !gone {
 		m.log.Warn("cannot delete a server's token", "token", id, "err", err)
 	}
+	return gone
 }

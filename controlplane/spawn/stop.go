@@ -56,7 +56,7 @@ func (m *Manager) stopJob(s hub.Server) job {
 }
 
 // runStop takes a stopping server to stopped. If the spawner cannot say that the instance is gone, the record stays as it is
-// and the reconciler tries again: "unknown" is not "gone".
+// and the reconciler tries again: "unknown" is not "gone". So it is with the token.
 func (m *Manager) runStop(ctx context.Context, s hub.Server) {
 	log := m.log.With("user", s.User, "server", s.Name, "gen", s.Gen)
 	limited, cancel := context.WithTimeout(ctx, m.opts.StopGrace+stopMargin)
@@ -68,7 +68,9 @@ func (m *Manager) runStop(ctx context.Context, s hub.Server) {
 		log.Warn("cannot stop the instance yet", "err", err)
 		return
 	}
-	m.dropToken(s.UserID, s.TokenID)
+	if !m.dropToken(s.UserID, s.TokenID) {
+		return
+	}
 	err = m.change(ctx, &s, func(s *hub.Server) []store.Op {
 		m.settle(s)
 		s.LastActivity = time.Now().UTC()

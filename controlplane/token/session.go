@@ -141,6 +141,11 @@ func clip(text string) string {
 // EndSession signs one browser out: its session and the API tokens that it caused are gone, and edges refuse its edge tokens.
 // Ending one that is gone already is not an error.
 func (s *Service) EndSession(ctx context.Context, userID, id string) error {
+	caused := func(session string) bool { return session == id }
+	// First, because nobody signs out again who is not signed in: if this fails, the session goes on.
+	if err := s.endCaused(ctx, userID, caused); err != nil {
+		return err
+	}
 	entry, err := s.byUser.Get(ctx, store.ID(userID, id))
 	if err == nil {
 		err = s.dropSession(ctx, entry)
@@ -148,8 +153,7 @@ func (s *Service) EndSession(ctx context.Context, userID, id string) error {
 	if err != nil && hub.KindOf(err) != hub.NotFound {
 		return err
 	}
-	// Last: nobody gets a token for a session that is gone. If this fails, signing out again goes on.
-	return s.endCaused(ctx, userID, func(session string) bool { return session == id })
+	return s.endCaused(ctx, userID, caused) // those of the meantime: nobody gets one for a session that is gone
 }
 
 // dropSession ends the session that an entry of a user's list points to.
@@ -180,8 +184,12 @@ func (s *Service) endCaused(ctx context.Context, userID string, match func(sessi
 	return nil
 }
 
-// EndSessions signs all of a user's browsers out.
+// EndSessions signs all of a user's browsers out, as EndSession does with one.
 func (s *Service) EndSessions(ctx context.Context, userID string) error {
+	all := func(string) bool { return true }
+	if err := s.endCaused(ctx, userID, all); err != nil {
+		return err
+	}
 	entries, err := s.byUser.All(ctx, store.ID(userID)+"/")
 	if err != nil {
 		return err
@@ -191,5 +199,5 @@ func (s *Service) EndSessions(ctx context.Context, userID string) error {
 			return err
 		}
 	}
-	return s.endCaused(ctx, userID, func(string) bool { return true })
+	return s.endCaused(ctx, userID, all)
 }

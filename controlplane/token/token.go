@@ -194,6 +194,11 @@ func (s *Service) deleteEntry(ctx context.Context, entry store.Record[index]) er
 		return hub.Errorf(hub.Internal, "A token's key cannot be read.")
 	}
 	id := parts[len(parts)-1]
+	// Before the token, because whoever tries again after a failure looks for the token; and after it, because until then its
+	// client may get more.
+	if err := s.deleteIssued(ctx, id); err != nil {
+		return err
+	}
 	ops := []store.Op{store.Delete(s.owners.Key(entry.ID)), s.revoke(routes.RevokedToken, id, 0)}
 	if entry.Value.Issuer != "" {
 		ops = append(ops, store.Delete(s.issued.Key(store.ID(entry.Value.Issuer, id))))

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -212,6 +213,9 @@ func TestHostsForgetASession(t *testing.T) {
 type roamer struct {
 	w      *env.World
 	client *http.Client
+	// elsewhere is the host and port of another site, last the address of the page that is open.
+	elsewhere string
+	last      *url.URL
 }
 
 func newRoamer(t *testing.T, w *env.World) *roamer {
@@ -220,11 +224,16 @@ func newRoamer(t *testing.T, w *env.World) *roamer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, network, w.Addr())
+	c := &roamer{w: w}
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address != c.elsewhere {
+			address = w.Addr()
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, address)
 	}}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &roamer{w: w, client: &http.Client{Jar: jar, Transport: transport}}
+	c.client = &http.Client{Jar: jar, Transport: transport}
+	return c
 }
 
 func (c *roamer) open(t *testing.T, address string) (int, string) {
@@ -270,6 +279,7 @@ func (c *roamer) send(t *testing.T, method, address, form string) (int, string) 
 		t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
+	c.last = resp.Request.URL
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 )
 
 // TestLabOffersToRestart stops the server under an open JupyterLab: the answers that it gets from then on (424) make it say so,
-// and offer to restart the server.
+// and offer to restart the server. A person takes the offer, and works on.
 func TestLabOffersToRestart(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat(filepath.Join(env.Peer(t, env.Jupyter), "jupyter-lab")); err != nil {
@@ -36,4 +36,10 @@ func TestLabOffersToRestart(t *testing.T) {
 		!strings.Contains(got, "Restart") {
 		t.Errorf("JupyterLab says %q", got)
 	}
+	again := b.Tab(func() { b.Click(".jp-Dialog .jp-mod-accept") })
+	again.WaitPath("/hub/spawn")
+	again.Click("#start")
+	again.Wait("JupyterLab again", "location.pathname.startsWith('/user/alice/lab') && "+env.Seen(launcher))
+	cell(t, again, "/user/alice/api/kernels/")
+	again.Shot("restarted")
 }

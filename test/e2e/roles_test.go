@@ -112,6 +112,7 @@ func waysToLose(t *testing.T, w *env.World) {
 		{"the group loses the role", byGroup, change{http.MethodDelete, "/roles/teacher/groups", staff}, nil},
 		{"the holder leaves the group with the role", byGroup, change{http.MethodPatch, "/users/teacher", inNone},
 			[]change{{http.MethodDelete, "/roles/teacher/groups", staff}}},
+		{"the group with the role is deleted", byGroup, change{http.MethodDelete, "/groups/staff", nil}, nil},
 		{"the role is deleted", give, change{http.MethodDelete, "/roles/teacher", nil},
 			[]change{{http.MethodPost, "/roles/teacher", object{"scopes": []string{}}}}},
 	} {

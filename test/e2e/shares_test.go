@@ -1,7 +1,7 @@
 package e2e
 
 import (
-	"context"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -11,19 +11,18 @@ import (
 	"github.com/edgehub/edgehub/test/env"
 )
 
-// TestShares shares alice's server with bob by a code, and with carol's group: both visit it, and are out within a second of its
-// end, open connections included.
+// TestShares shares alice's server with bob by a code, and with the group of carol and dave: all visit it, and are out within a second
+// of the end of the share, or of their membership, open connections included.
 func TestShares(t *testing.T) {
 	env.EachEdge(t, func(t *testing.T, e env.Edge) {
 		w := echo(t, env.Options{Edge: e, Config: `extra_user_scopes: ["shares!user", "read:users:name", "read:groups:name"]`}, "alice")
-		w.AddUser(t, "bob")
-		w.AddUser(t, "carol")
-		if status, body := w.API(t, http.MethodPatch, "/users/carol", map[string]any{"groups": []string{"team"}}); status != http.StatusOK {
-			t.Fatalf("%d %s", status, body)
+		for _, name := range []string{"bob", "carol", "dave"} {
+			w.AddUser(t, name)
 		}
-		alice, bob, carol := w.Login(t, "alice"), w.Login(t, "bob"), w.Login(t, "carol")
+		call(t, w, http.MethodPost, "/groups/team", object{"users": []string{"carol", "dave"}})
+		alice, bob, carol, dave := w.Login(t, "alice"), w.Login(t, "bob"), w.Login(t, "carol"), w.Login(t, "dave")
 		owner := w.Bearer(alice.Token(t).Secret)
-		for who, c := range map[string]*env.Client{"bob": bob, "carol": carol} {
+		for who, c := range map[string]*env.Client{"bob": bob, "carol": carol, "dave": dave} {
 			if resp := c.Get(t, "/user/alice/x"); resp.Status != http.StatusForbidden {
 				t.Errorf("%s before: %s", who, resp)
 			}
@@ -42,39 +41,40 @@ func TestShares(t *testing.T) {
 			}
 		}
 		late := w.Bearer(w.Login(t, "carol").Token(t, "access:servers!server=alice/").Secret)
-		for what, c := range map[string]*env.Client{"bob": bob, "carol": carol, "a token of carol's": late} {
+		daves := w.Bearer(dave.Token(t).Secret)
+		for what, c := range map[string]*env.Client{"bob": bob, "carol": carol, "dave": dave, "a token of carol's": late, "a token of dave's": daves} {
 			env.Eventually(t, what+" may visit", 5*second, may(c, http.StatusOK))
 		}
 		bobs := w.Bearer(w.Login(t, "bob").Token(t).Secret)
 		for _, end := range []struct {
-			who    string
-			client *env.Client
-			leave  func() *env.Response
+			who     string
+			clients []*env.Client
+			by      *env.Client
+			path    string
+			body    any
 		}{
-			{"bob", bob, func() *env.Response {
-				return bobs.Do(t, http.MethodDelete, "/hub/api/users/bob/shared/alice/", nil, nil)
-			}},
-			{"carol", carol, func() *env.Response { return owner.Do(t, http.MethodDelete, "/hub/api/shares/alice/", nil, nil) }},
+			{"dave, who is no member any more", []*env.Client{dave, daves}, w.Bearer(w.AdminToken), "/hub/api/groups/team/users", object{"users": []string{"dave"}}},
+			{"bob, who leaves", []*env.Client{bob}, bobs, "/hub/api/users/bob/shared/alice/", nil},
+			{"carol, whose share ends", []*env.Client{carol, late}, owner, "/hub/api/shares/alice/", nil},
 		} {
-			what, c, leave := end.who, end.client, end.leave
-			conn := c.WebSocket(t, "/user/alice/ws")
-			cut := make(chan struct{})
-			go func() {
-				defer close(cut)
-				for {
-					if _, _, err := conn.Read(context.Background()); err != nil {
-						return
-					}
-				}
-			}()
-			if resp := leave(); resp.Status != http.StatusNoContent {
-				t.Fatalf("%s leaves: %s", what, resp)
+			var sockets []*loop
+			for _, c := range end.clients {
+				socket := talk(t, c.WebSocket(t, "/user/alice/ws"))
+				socket.mustGoOn(t, "WebSocket of "+end.who)
+				sockets = append(sockets, socket)
 			}
-			env.Eventually(t, what+" is out", second, may(c, http.StatusForbidden))
-			select {
-			case <-cut:
-			case <-time.After(5 * second):
-				t.Errorf("the WebSocket of %s goes on", what)
+			body, err := json.Marshal(end.body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp := end.by.Do(t, http.MethodDelete, end.path, http.Header{"Content-Type": {"application/json"}}, bytes.NewReader(body))
+			since := time.Now()
+			if resp.Status/100 != 2 {
+				t.Fatalf("%s: %s", end.who, resp)
+			}
+			for i, c := range end.clients {
+				gone(t, end.who, since, c, nil, http.StatusForbidden)
+				sockets[i].mustBreak(t, "WebSocket of "+end.who, since, second)
 			}
 		}
 	})

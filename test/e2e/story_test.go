@@ -248,6 +248,21 @@ func (s *story) events(t *testing.T) []string {
 // notebook makes a notebook, types a cell into it, runs it and saves it.
 func (s *story) notebook(t *testing.T, b *env.Browser) {
 	t.Helper()
+	cell(t, b, kernels)
+	b.Shot("forty-two")
+	b.Press("s", chromedp.ModifierCtrl)
+	const saved = `!document.querySelector('.jp-mod-dirty')`
+	b.Wait("the question for a name", saved+" || "+env.Seen(".jp-Dialog input"))
+	b.Press(kb.Enter)
+	b.Wait("the notebook to be saved", saved)
+	if text, err := os.ReadFile(filepath.Join(s.Data, "home", "admin", "Untitled.ipynb")); err != nil || !strings.Contains(string(text), `"42\n"`) {
+		t.Errorf("the saved notebook is %q (%v), want it to have the output", text, err)
+	}
+}
+
+// cell opens a notebook from JupyterLab's launcher and runs a cell in it. kernels is where the server's kernels are.
+func cell(t *testing.T, b *env.Browser, kernels string) {
+	t.Helper()
 	b.Click(launcher)
 	// A new notebook says "idle" for a moment before it has its content, let alone a kernel.
 	env.Eventually(t, "the kernel's first message", time.Minute, func() error {
@@ -262,15 +277,6 @@ func (s *story) notebook(t *testing.T, b *env.Browser) {
 	b.Wait("the typed cell", `document.querySelector('.jp-Notebook .jp-Cell .cm-content').innerText.trim() === 'print(6*7)'`)
 	b.Press(kb.Enter, chromedp.ModifierShift)
 	b.Wait("the output of the cell", fortyTwo)
-	b.Shot("forty-two")
-	b.Press("s", chromedp.ModifierCtrl)
-	const saved = `!document.querySelector('.jp-mod-dirty')`
-	b.Wait("the question for a name", saved+" || "+env.Seen(".jp-Dialog input"))
-	b.Press(kb.Enter)
-	b.Wait("the notebook to be saved", saved)
-	if text, err := os.ReadFile(filepath.Join(s.Data, "home", "admin", "Untitled.ipynb")); err != nil || !strings.Contains(string(text), `"42\n"`) {
-		t.Errorf("the saved notebook is %q (%v), want it to have the output", text, err)
-	}
 }
 
 // kernels is where Jupyter's kernels and their WebSockets are.

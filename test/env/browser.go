@@ -140,6 +140,13 @@ func OpenBrowser(t testing.TB, hosts ...string) *Browser {
 	}
 	b.ctx = ctx
 	t.Cleanup(b.close)
+	b.sit()
+	return b
+}
+
+// sit makes the tab one at which somebody sits.
+func (b *Browser) sit() {
+	b.t.Helper()
 	b.Size(1280, 800, false)
 	// A window that somebody sits at, who wants no animations: pictures show no half of one.
 	b.do("take a seat", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
@@ -151,7 +158,6 @@ func OpenBrowser(t testing.TB, hosts ...string) *Browser {
 		_, err = cdp.Call(ctx, t, emulation.SetEmulatedMedia, calm)
 		return err
 	}))
-	return b
 }
 
 func chromiumOptions(program, profile string, hosts []string) []chromedp.ExecAllocatorOption {
