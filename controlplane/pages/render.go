@@ -29,9 +29,16 @@ const (
 	ErrorPage       = "error"        // ErrorView
 	ConsentPage     = "consent"      // ConsentView
 	AcceptSharePage = "accept_share" // AcceptShareView
+	TokenPage       = "token"        // TokenView
+	AdminPage       = "admin"        // AdminView
+	AddUsersPage    = "admin_add"    // AddUsersView
+	AdminUserPage   = "admin_user"   // AdminUserView
+	GroupsPage      = "admin_groups" // GroupsView
+	GroupPage       = "admin_group"  // GroupView
 )
 
-var pageNames = []string{LoginPage, LogoutPage, HomePage, PendingPage, StopPendingPage, NotRunningPage, ErrorPage, ConsentPage, AcceptSharePage}
+var pageNames = []string{LoginPage, LogoutPage, HomePage, PendingPage, StopPendingPage, NotRunningPage, ErrorPage, ConsentPage, AcceptSharePage,
+	TokenPage, AdminPage, AddUsersPage, AdminUserPage, GroupsPage, GroupPage}
 
 // contentSecurityPolicy allows our own files and nothing inline. Data blocks (script type="application/json") are not
 // executed and so not its business. Forms may lead to users' hosts, if there are any, which come at its end: browsers look at
@@ -55,9 +62,10 @@ func NewRenderer(base routes.Base, hosts *routes.Hosts) (*Renderer, error) {
 		Funcs(template.FuncMap{
 			"base":   func() routes.Base { return base },
 			"link":   linker(base),
+			"row":    newServerRow,
 			"static": func(name string) (string, error) { return staticURL(base, assets, name) },
 		}).
-		ParseFS(templateFiles, "templates/base.html")
+		ParseFS(templateFiles, "templates/base.html", "templates/parts.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse the page layout: %w", err)
 	}
