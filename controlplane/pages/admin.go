@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/web"
 	"github.com/edgehub/edgehub/routes"
@@ -81,10 +80,14 @@ func (p *Pages) adminPage(v visit) error {
 	if err := p.call(v, http.MethodGet, withValues("/hub/api/users", q), nil, &list); err != nil {
 		return err
 	}
+	users, err := p.Accounts.GetMany(v.r.Context(), list.names())
+	if err != nil {
+		return err
+	}
 	view := AdminView{Page: p.page(v.w, v.r, v.Caller), Filter: f, PageOf: list.page(f),
 		CanAdd: v.Scopes.Has("admin:users"), CanGroups: v.Scopes.HasAny("list:groups")}
 	for _, m := range list.Items {
-		view.Users = append(view.Users, p.userRow(v, m))
+		view.Users = append(view.Users, p.userRow(v, m, users[hub.UserName(m.Name)].Groups))
 	}
 	return p.render.Render(v.w, http.StatusOK, AdminPage, view)
 }
@@ -95,6 +98,14 @@ func readFilter(q url.Values) UserFilter {
 		offset = 0
 	}
 	return UserFilter{Name: q.Get("name_filter"), State: q.Get("state"), Sort: q.Get("sort"), Cursor: q.Get("cursor"), Offset: offset}
+}
+
+func (l *userList) names() []hub.UserName {
+	names := make([]hub.UserName, len(l.Items))
+	for i, m := range l.Items {
+		names[i] = hub.UserName(m.Name)
+	}
+	return names
 }
 
 // page says where the list is. Back it goes by counting, forth by the cursor.
@@ -111,8 +122,8 @@ func (l *userList) page(f UserFilter) PageOf {
 	return at
 }
 
-// userRow is a user of the list.
-func (p *Pages) userRow(v visit, m userModel) UserRow {
+// userRow is a user of the list, who is in these groups: the visitor may not be allowed to see them, but they count for what is.
+func (p *Pages) userRow(v visit, m userModel, groups []string) UserRow {
 	row := UserRow{Name: m.Name, Admin: m.Admin, LastActivity: orZero(m.LastActivity)}
 	if m.Servers == nil {
 		return row // the visitor may not see them
@@ -123,7 +134,8 @@ func (p *Pages) userRow(v visit, m userModel) UserRow {
 	}
 	row.More = max(len(names)-serversShown, 0)
 	for _, name := range names[:len(names)-row.More] {
-		row.Servers = append(row.Servers, p.adminServer(v, m, hub.Server{User: hub.UserName(m.Name), Name: hub.ServerName(name), State: m.Servers[name].state()}))
+		s := hub.Server{User: hub.UserName(m.Name), Name: hub.ServerName(name), State: m.Servers[name].state()}
+		row.Servers = append(row.Servers, p.adminServer(v, groups, s))
 	}
 	return row
 }
@@ -135,14 +147,12 @@ func orZero(t *time.Time) time.Time {
 	return *t
 }
 
-// adminServer is a server of a user with what the visitor may do with it.
-func (p *Pages) adminServer(v visit, m userModel, s hub.Server) AdminServer {
-	name := string(s.Name)
-	res := access.Resource{User: m.Name, UserGroups: m.Groups, Server: &name}
+// adminServer is a server of a user in these groups, with what the visitor may do with it.
+func (p *Pages) adminServer(v visit, groups []string, s hub.Server) AdminServer {
+	res := resource(hub.User{Name: s.User, Groups: groups}, s.Name)
 	return AdminServer{
-		ServerView: ServerView{ServerRef: ref(&s), URL: p.address(routes.UserPrefix(m.Name, name)), State: s.State, Failure: s.Failure,
-			LastActivity: s.LastActivity},
-		MayStart: v.Scopes.Allows("start:servers", res), MayStop: v.Scopes.Allows("delete:servers", res), MayOpen: v.Scopes.Allows("access:servers", res),
+		ServerView: ServerView{ServerRef: ref(&s), URL: p.address(routes.UserPrefix(string(s.User), string(s.Name))), State: s.State, Failure: s.Failure},
+		MayStart:   v.Scopes.Allows("start:servers", res), MayStop: v.Scopes.Allows("delete:servers", res), MayOpen: v.Scopes.Allows("access:servers", res),
 	}
 }
 

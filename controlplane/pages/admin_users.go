@@ -57,7 +57,11 @@ func (p *Pages) showUser(v visit, status int, form *UserForm, message string) er
 	if err != nil {
 		return err
 	}
-	res := access.Resource{User: m.Name, UserGroups: m.Groups}
+	u, err := p.Accounts.Get(v.r.Context(), hub.UserName(m.Name))
+	if err != nil {
+		return err
+	}
+	res := access.Resource{User: m.Name, UserGroups: u.Groups}
 	view := AdminUserView{Page: p.page(v.w, v.r, v.Caller), Form: UserForm{Name: m.Name, Admin: m.Admin}, Error: message, Created: orZero(m.Created),
 		Account:   UserRow{Name: m.Name, Admin: m.Admin, LastActivity: orZero(m.LastActivity)},
 		MayChange: v.Scopes.Allows("admin:users", res), MayDelete: v.Scopes.Allows("delete:users", res) && m.Name != string(v.User.Name)}
@@ -70,7 +74,7 @@ func (p *Pages) showUser(v visit, status int, form *UserForm, message string) er
 	for _, name := range m.Roles {
 		view.Roles = append(view.Roles, RoleRef{name})
 	}
-	if view.Account.Servers, err = p.serversOf(v, m); err != nil {
+	if view.Account.Servers, err = p.serversOf(v, u); err != nil {
 		return err
 	}
 	return p.render.Render(v.w, status, AdminUserPage, view)
@@ -87,19 +91,18 @@ func (p *Pages) readUser(v visit) (userModel, error) {
 func (v visit) userInPath() string { return userPath(hub.UserName(v.r.PathValue("user"))) }
 
 // serversOf are the servers of a user that the visitor may see, the default one always first.
-func (p *Pages) serversOf(v visit, m userModel) ([]AdminServer, error) {
-	records, err := p.Servers.OfUser(v.r.Context(), hub.UserName(m.Name))
+func (p *Pages) serversOf(v visit, u hub.User) ([]AdminServer, error) {
+	records, err := p.Servers.OfUser(v.r.Context(), u.Name)
 	if err != nil {
 		return nil, err
 	}
 	if !slices.ContainsFunc(records, func(s hub.Server) bool { return s.Name == "" }) {
-		records = append([]hub.Server{{User: hub.UserName(m.Name), State: hub.Stopped}}, records...)
+		records = append([]hub.Server{{User: u.Name, State: hub.Stopped}}, records...)
 	}
 	var all []AdminServer
 	for _, s := range records {
-		name := string(s.Name)
-		if v.Scopes.Allows("read:servers", access.Resource{User: m.Name, UserGroups: m.Groups, Server: &name}) {
-			all = append(all, p.adminServer(v, m, s))
+		if v.Scopes.Allows("read:servers", resource(u, s.Name)) {
+			all = append(all, p.adminServer(v, u.Groups, s))
 		}
 	}
 	return all, nil

@@ -95,6 +95,9 @@ func clientRows(tokens []hub.Token) []ClientRow {
 // createToken makes a token and shows it in the answer itself: nothing but this answer ever holds the secret, no address and no
 // cookie.
 func (p *Pages) createToken(v visit) error {
+	if !v.Scopes.Allows("tokens", self(v.Caller)) {
+		return hub.Errorf(hub.Forbidden, "You may not make tokens. Ask your administrator for the scope tokens.")
+	}
 	form := TokenForm{Note: strings.TrimSpace(v.r.PostFormValue("note")), Scopes: v.r.PostFormValue("scopes"), ExpiresIn: v.r.PostFormValue("expires_in")}
 	body := map[string]any{"note": cmp.Or(form.Note, "Requested via token page")}
 	if scopes := strings.FieldsFunc(form.Scopes, func(c rune) bool { return c == ',' || c <= ' ' }); len(scopes) > 0 {
