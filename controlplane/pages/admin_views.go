@@ -107,10 +107,10 @@ type AdminServer struct {
 	MayStart, MayStop, MayOpen bool
 }
 
-// AdminStartURL and AdminStopURL take the POST that starts or stops it.
+// AdminStartURL takes the POST that starts it.
 func (s AdminServer) AdminStartURL() string { return s.path("admin/start") }
 
-// AdminStopURL: see AdminStartURL.
+// AdminStopURL takes the POST that stops it.
 func (s AdminServer) AdminStopURL() string { return s.path("admin/stop") }
 
 // serverRow is what the template of one server needs: the forms' XSRF token, and where they lead back to.
@@ -182,13 +182,13 @@ type GroupRef struct{ Name string }
 // URL is the page about the group.
 func (g GroupRef) URL() string { return "/hub/admin/group/" + routes.EscapeSegment(g.Name) }
 
-// AddURL, RemoveURL and DeleteURL take the POSTs that change the group.
+// AddURL takes the POST that adds members.
 func (g GroupRef) AddURL() string { return g.URL() + "/add" }
 
-// RemoveURL: see AddURL.
+// RemoveURL takes the POST that removes one.
 func (g GroupRef) RemoveURL() string { return g.URL() + "/remove" }
 
-// DeleteURL: see AddURL.
+// DeleteURL takes the POST that deletes the group.
 func (g GroupRef) DeleteURL() string { return g.URL() + "/delete" }
 
 // GroupView is about one group.
