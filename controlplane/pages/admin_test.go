@@ -171,7 +171,10 @@ func TestAdminPageWithFewScopes(t *testing.T) {
 		b.post(path, "name", "x", "names", "x").want(status)
 	}
 	give("admin-ui", "list:users", "servers!group=staff")
-	b.get("/hub/admin").wantText(http.StatusOK, "bob", "carol")
+	v = b.get("/hub/admin").wantText(http.StatusOK, "bob", "carol")
+	if got := strings.Join(v.actions(), " "); !strings.Contains(got, "/hub/admin/stop/bob?") || strings.Contains(got, "/carol?") {
+		t.Errorf("the list has forms to %q, want those for the servers of the group", got)
+	}
 	b.post("/hub/admin/stop/bob").wantTo(http.StatusFound, "/hub/admin")
 	s.await(bob, "", hub.Stopped)
 	b.post("/hub/admin/start/carol").want(http.StatusNotFound)
@@ -253,6 +256,9 @@ func TestChangeAndDeleteAUser(t *testing.T) {
 	}
 	root.post("/hub/admin/delete/root").wantText(http.StatusBadRequest, "Cannot delete yourself!")
 	root.post("/hub/admin/delete/bobby?next=%2F%2Fevil.example").wantTo(http.StatusFound, "/hub/admin")
+	if got := s.recorded(); got[0] != "root: DELETE /hub/api/users/{user}" || len(got) != changes+1 {
+		t.Errorf("the audit log has %q, want what the API did, once", got)
+	}
 	root.post("/hub/admin/delete/bobby").want(http.StatusNotFound)
 	root.get("/hub/admin/user/bobby").want(http.StatusNotFound)
 }

@@ -236,6 +236,13 @@ func TestTokenPageOfThoseWhoMayLess(t *testing.T) {
 	}
 	b.post("/hub/token").wantText(http.StatusForbidden, "You may not make tokens.")
 	b.post("/hub/token/revoke", "token", s.tokensOf(alice)[0].ID).want(http.StatusForbidden)
+	root := s.user("root", true, "")
+	_, strong, err := s.tokens.Issue(t.Context(), hub.Token{User: root.Name, UserID: root.ID, Scopes: []string{access.Inherit}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It is the browser's session that acts, whatever else comes with the request.
+	b.with("Authorization", "token "+strong).post("/hub/token/revoke", "token", s.tokensOf(alice)[0].ID).want(http.StatusForbidden)
 	session, _ := b.session()
 	b.post("/hub/token/sign-out", "session", session.ID).want(http.StatusForbidden)
 	s.rights("read:users!user")
