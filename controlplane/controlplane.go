@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -237,7 +238,8 @@ func (c *ControlPlane) serve(ctx context.Context, handler http.Handler, ready fu
 	requests, endRequests := context.WithCancel(context.WithoutCancel(ctx))
 	defer endRequests()
 	srv := &http.Server{
-		Handler:           withBase(requests, handler),
+		Handler:           handler,
+		BaseContext:       func(net.Listener) context.Context { return requests },
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       3 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
@@ -262,16 +264,6 @@ func (c *ControlPlane) serve(ctx context.Context, handler http.Handler, ready fu
 		return errors.Join(fmt.Errorf("drain requests: %w", err), srv.Close())
 	}
 	return nil
-}
-
-// withBase ends the context of every request when base ends.
-func withBase(base context.Context, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithCancel(r.Context())
-		defer cancel()
-		defer context.AfterFunc(base, cancel)()
-		next.ServeHTTP(w, r.WithContext(ctx))
-	})
 }
 
 func (c *ControlPlane) cleanup(servers *spawn.Manager) {

@@ -52,7 +52,7 @@ func (w *world) reloadsOf(ctx context.Context, name string, r *report) error {
 	if err := t.pause(ctx); err != nil {
 		return err
 	}
-	heap, _, goroutines, err := s.rest(ctx, 0)
+	heap, goroutines, err := s.rest(ctx, 0, 0)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (w *world) reloadsOf(ctx context.Context, name string, r *report) error {
 	if err := t.pause(ctx); err != nil {
 		return err
 	}
-	heapAfter, _, goroutinesAfter, err := s.rest(ctx, goroutines+goroutineGoal)
+	heapAfter, goroutinesAfter, err := s.rest(ctx, goroutines+goroutineGoal, heap+heapGoal*1e6)
 	if err != nil {
 		return err
 	}
@@ -129,16 +129,16 @@ func (s *side) reload(ctx context.Context, from, n int) error {
 	return nil
 }
 
-// rest is what the proxy holds when the traffic has ended: goroutines of old configurations may take half a minute to
-// end, and it returns as soon as there are no more than enough.
-func (s *side) rest(ctx context.Context, enough int64) (heap, stacks, goroutines int64, err error) {
+// rest is what the proxy holds when the traffic has ended. Goroutines, buffers and instances of old configurations may take
+// half a minute to end, and it returns as soon as there is no more than enough.
+func (s *side) rest(ctx context.Context, enoughGoroutines, enoughHeap int64) (heap, goroutines int64, err error) {
 	for range 30 {
-		if heap, stacks, goroutines, err = s.inUse(ctx); err != nil || goroutines <= enough {
-			return heap, stacks, goroutines, err
+		if heap, _, goroutines, err = s.inUse(ctx); err != nil || goroutines <= enoughGoroutines && heap <= enoughHeap {
+			return heap, goroutines, err
 		}
 		if err := pause(ctx, time.Second); err != nil {
-			return 0, 0, 0, err
+			return 0, 0, err
 		}
 	}
-	return heap, stacks, goroutines, nil
+	return heap, goroutines, nil
 }

@@ -43,15 +43,9 @@ func (g grant) allowsUserOrServer(res Resource) bool {
 	return g.on(FilterUser, res.User) || g.onAny(res.UserGroups)
 }
 
-// on reports whether the grant names exactly this resource.
-func (g grant) on(kind, value string) bool {
-	_, ok := g.by[kind][value]
-	return ok
-}
-
 // onAny reports whether the grant names one of the groups.
 func (g grant) onAny(groups []string) bool {
-	if len(g.by[FilterGroup]) == 0 {
+	if !g.grouped {
 		return false
 	}
 	for _, group := range groups {
@@ -79,5 +73,5 @@ func (g grant) covers(kind, value string, groupsOf func(user string) []string) b
 	default:
 		return false
 	}
-	return len(g.by[FilterGroup]) > 0 && g.onAny(groupsOf(user))
+	return g.grouped && g.onAny(groupsOf(user))
 }

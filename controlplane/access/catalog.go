@@ -12,6 +12,7 @@ import (
 type Catalog struct {
 	// reach holds, for each name, the name itself and all it contains.
 	reach map[string][]string
+	memo  *memo
 }
 
 var builtin = newCatalog(contained)
@@ -47,7 +48,7 @@ func checkCustom(custom map[string][]string, name string) error {
 }
 
 // Builtin returns the catalog of a hub without custom scopes.
-func Builtin() *Catalog { return builtin }
+func Builtin() *Catalog { return newCatalog(contained) }
 
 // Names lists every scope of the catalog, sorted. The metascopes and (no_scope) are not among them.
 func (c *Catalog) Names() []string {
@@ -106,7 +107,7 @@ func (c *Catalog) Demand(scopes []string) (Set, error) {
 }
 
 func newCatalog(children map[string][]string) *Catalog {
-	c := &Catalog{reach: map[string][]string{NoScope: {NoScope}}}
+	c := &Catalog{reach: map[string][]string{NoScope: {NoScope}}, memo: &memo{sets: map[string]Set{}}}
 	for name := range children {
 		c.reach[name] = descend(children, name, nil)
 	}

@@ -123,11 +123,13 @@ func (c *Catalog) add(out Set, p Parsed) {
 // ExpandKnown is Expand for scopes that were good when they were stored. What is not a scope any more, because a custom
 // scope has left the configuration, grants nothing and takes nothing else with it.
 func (c *Catalog) ExpandKnown(owner Owner, raw ...string) Set {
-	out := newSet(len(raw))
-	for _, scope := range raw {
-		if one, err := c.Expand(owner, scope); err == nil {
-			out.merge(one)
+	return c.memo.get(memoKey(owner, raw), func() Set {
+		out := newSet(len(raw))
+		for _, scope := range raw {
+			if one, err := c.Expand(owner, scope); err == nil {
+				out.merge(one)
+			}
 		}
-	}
-	return out
+		return out
+	})
 }

@@ -18,7 +18,7 @@ func Intersect(a, b Set, groupsOf func(user string) []string) Set {
 		if !ok {
 			continue
 		}
-		if g := meet(ga, gb, groupsOf); g.all || len(g.by) > 0 {
+		if g := meet(ga, gb, groupsOf); !g.empty() {
 			out.held[scope] = g
 		}
 	}
@@ -51,11 +51,9 @@ func meet(a, b grant, groupsOf func(string) []string) grant {
 
 // keep adds to out the filters of g that the other grant covers.
 func (g grant) keep(other grant, groupsOf func(string) []string, out grant) grant {
-	for kind, values := range g.by {
-		for value := range values {
-			if other.covers(kind, value, groupsOf) {
-				out = out.with(kind, value)
-			}
+	for f := range g.filters {
+		if other.covers(f.kind, f.value, groupsOf) {
+			out = out.with(f)
 		}
 	}
 	return out

@@ -10,6 +10,9 @@ import (
 	"github.com/edgehub/edgehub/controlplane/store"
 )
 
+// fewBlocks is how many blocks a scan reads first. They hold most pages.
+const fewBlocks = 2
+
 // entry is one user in a block.
 type entry struct {
 	number int64
@@ -19,7 +22,7 @@ type entry struct {
 // tally says how many users there are, by parts of their numbers, in order.
 type tally []store.Record[count]
 
-func (x *index) tally(ctx context.Context) (tally, error) { return x.counts.All(ctx, "") }
+func (x *index) tally(ctx context.Context) (tally, error) { return x.counts.Few(ctx) }
 
 func (t tally) total() int {
 	n := int64(0)
@@ -42,7 +45,7 @@ func (a *Accounts) CountUsers(ctx context.Context) (int, error) {
 // scan calls yield for the users whose numbers are in [from, to], in order or in reverse, until it returns false. It reads
 // few blocks at first, because most who ask want one page.
 func (x *index) scan(ctx context.Context, t tally, from, to int64, reverse bool, yield func(entry) bool) error {
-	atOnce := int64(2)
+	atOnce := int64(fewBlocks)
 	for i := range t {
 		if reverse {
 			i = len(t) - 1 - i
@@ -70,7 +73,7 @@ func (x *index) scan(ctx context.Context, t tally, from, to int64, reverse bool,
 
 // scanBlocks calls yield for the users in the blocks from the first to the last, and reports whether it wants more.
 func (x *index) scanBlocks(ctx context.Context, first, last int64, reverse bool, yield func(entry) bool) (bool, error) {
-	blocks, err := x.store.RawPage(ctx, store.UserBlocks, store.Range{From: blockID(first << blockBits), To: blockID((last + 1) << blockBits)})
+	blocks, err := x.blocks(ctx, first, last)
 	if reverse {
 		slices.Reverse(blocks)
 	}
@@ -80,6 +83,18 @@ func (x *index) scanBlocks(ctx context.Context, first, last int64, reverse bool,
 		}
 	}
 	return true, err
+}
+
+// blocks are those from the first to the last. A few are read by themselves: those of pages that are often asked for stay near.
+func (x *index) blocks(ctx context.Context, first, last int64) ([]store.RawRecord, error) {
+	if last-first >= fewBlocks {
+		return x.store.RawPage(ctx, store.UserBlocks, store.Range{From: blockID(first << blockBits), To: blockID((last + 1) << blockBits)})
+	}
+	var ids []string
+	for b := first; b <= last; b++ {
+		ids = append(ids, blockID(b<<blockBits))
+	}
+	return x.store.RawMany(ctx, store.UserBlocks, ids)
 }
 
 // eachEntry calls yield for the users of one block.

@@ -56,7 +56,10 @@ func (a *Accounts) ByToken(ctx context.Context, secret string) (*Caller, error) 
 	if err != nil {
 		return nil, err
 	}
-	c.Scopes, c.byRole = a.limited(ctx, c.rights, c.rights.all, t), a.limited(ctx, c.rights, c.rights.byRole, t)
+	c.Scopes = a.limited(ctx, c.rights, c.rights.all, t)
+	if c.byRole = c.Scopes; c.rights.shared {
+		c.byRole = a.limited(ctx, c.rights, c.rights.byRole, t)
+	}
 	return c, nil
 }
 

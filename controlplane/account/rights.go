@@ -16,6 +16,7 @@ type rights struct {
 	roles []string
 	// byRole is what the roles give, all that and what shares give.
 	byRole, all access.Set
+	shared      bool // there is such
 	book        *book
 }
 
@@ -38,7 +39,7 @@ func (a *Accounts) userRights(ctx context.Context, u hub.User) (rights, error) {
 		return rights{}, err
 	}
 	r.all = r.byRole
-	if len(shared) > 0 {
+	if r.shared = len(shared) > 0; r.shared {
 		r.all = a.catalog.ExpandKnown(r.owner, append(raw, shared...)...)
 	}
 	return r, nil

@@ -192,7 +192,11 @@ func (a *API) table() []route {
 
 // guard checks who calls and what they may do before it calls the handler.
 func (a *API) guard(rt route) web.Handler {
+	reads := strings.HasPrefix(rt.pattern, "GET ") && !strings.HasSuffix(rt.pattern, "/progress")
 	return func(w http.ResponseWriter, r *http.Request) error {
+		if reads {
+			r = r.WithContext(store.AtOnce(r.Context()))
+		}
 		if rt.scopes[0] == public {
 			return rt.handler(w, r, nil)
 		}

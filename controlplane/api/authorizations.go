@@ -25,14 +25,17 @@ func (a *API) tokenOwner(w http.ResponseWriter, r *http.Request, _ *account.Call
 	if err != nil {
 		return err
 	}
-	m, err := a.identity(r, c)
+	if c.User == nil {
+		m := serviceModel(c)
+		m.AuthState = null
+		return web.JSON(w, http.StatusOK, m)
+	}
+	servers, err := a.Servers.OfUser(r.Context(), c.User.Name)
 	if err != nil {
 		return err
 	}
-	for _, key := range []string{"token_id", "session_id", "scopes"} {
-		delete(m, key)
-	}
-	m["auth_state"] = nil
+	m := a.callerModel(c, servers)
+	m.AuthState = null
 	return web.JSON(w, http.StatusOK, m)
 }
 

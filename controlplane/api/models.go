@@ -30,11 +30,38 @@ func orEmpty[T any](list []T) []T {
 	return list
 }
 
-// userModel is a user as the holder of scopes may see it. Fields that it may not see are absent. It is nil if none is left.
-func (a *API) userModel(u hub.User, servers []hub.Server, scopes access.Set, withStopped bool) map[string]any {
+// null is JSON's null in a field that is left out when it is nil.
+var null any = (*struct{})(nil)
+
+// known is v, or null.
+func known(v any) any {
+	if v == nil {
+		return null
+	}
+	return v
+}
+
+// userDoc is a user in JupyterHub's form. Fields that the reader may not see are nil.
+type userDoc struct {
+	Kind         string       `json:"kind"`
+	Name         hub.UserName `json:"name"`
+	Info         any          `json:"user_info,omitempty"`
+	Admin        any          `json:"admin,omitempty"`
+	Roles        any          `json:"roles,omitempty"`
+	Groups       any          `json:"groups,omitempty"`
+	Server       any          `json:"server,omitempty"`
+	Pending      any          `json:"pending,omitempty"`
+	Created      any          `json:"created,omitempty"`
+	LastActivity any          `json:"last_activity,omitempty"`
+	AuthState    any          `json:"auth_state,omitempty"`
+	Servers      any          `json:"servers,omitempty"`
+	*presented
+}
+
+// userModel is a user as the holder of scopes may see it. It is nil if no field is left.
+func (a *API) userModel(u hub.User, servers []hub.Server, scopes access.Set, withStopped bool) *userDoc {
 	res := access.Resource{User: string(u.Name), UserGroups: u.Groups}
 	fields := scopes.UserFields(res)
-	roles := a.Accounts.RolesOf(u)
 	visible := map[string]any{}
 	for i := range servers {
 		s := &servers[i]
@@ -45,32 +72,48 @@ func (a *API) userModel(u hub.User, servers []hub.Server, scopes access.Set, wit
 			visible[name] = a.serverModel(s, scopes.Allows("admin:server_state", sres))
 		}
 	}
-	all := map[string]any{
-		"kind": "user", "name": u.Name, "user_info": nil, "admin": u.Admin, "roles": roles, "groups": orEmpty(u.Groups),
-		"server": nil, "pending": nil, "created": timestamp(u.Created), "last_activity": timestamp(u.LastActivity), "auth_state": nil,
-	}
-	for i := range servers {
-		if s := &servers[i]; s.Name == "" {
-			all["pending"] = pending(s)
-			if s.State == hub.Running {
-				all["server"] = a.url(s)
-			}
-		}
-	}
-	model := map[string]any{}
-	for name, value := range all {
-		if fields[name] {
-			model[name] = value
-		}
-	}
-	if len(model) == 0 && len(visible) == 0 {
+	if fields.Empty() && len(visible) == 0 {
 		return nil
 	}
-	if len(visible) > 0 || fields["servers"] {
-		model["servers"] = visible
+	m := &userDoc{Kind: "user", Name: u.Name}
+	show := func(field string, to *any, value func() any) {
+		if fields.Has(field) {
+			*to = known(value())
+		}
 	}
-	model["kind"], model["name"] = "user", u.Name
-	return model
+	show("user_info", &m.Info, func() any { return nil })
+	show("admin", &m.Admin, func() any { return u.Admin })
+	show("roles", &m.Roles, func() any { return a.Accounts.RolesOf(u) })
+	show("groups", &m.Groups, func() any { return orEmpty(u.Groups) })
+	show("server", &m.Server, func() any { return a.defaultURL(servers) })
+	show("pending", &m.Pending, func() any { return defaultPending(servers) })
+	show("created", &m.Created, func() any { return timestamp(u.Created) })
+	show("last_activity", &m.LastActivity, func() any { return timestamp(u.LastActivity) })
+	show("auth_state", &m.AuthState, func() any { return nil })
+	if len(visible) > 0 || fields.Has("servers") {
+		m.Servers = visible
+	}
+	return m
+}
+
+// defaultURL is where the default server is, nil if it does not run.
+func (a *API) defaultURL(servers []hub.Server) any {
+	for i := range servers {
+		if s := &servers[i]; s.Name == "" && s.State == hub.Running {
+			return a.url(s)
+		}
+	}
+	return nil
+}
+
+// defaultPending is what is under way with the default server.
+func defaultPending(servers []hub.Server) any {
+	for i := range servers {
+		if servers[i].Name == "" {
+			return pending(&servers[i])
+		}
+	}
+	return nil
 }
 
 func pending(s *hub.Server) any {
@@ -131,25 +174,44 @@ func tokenModel(t hub.Token, now []string) map[string]any {
 	return m
 }
 
-// whoamiModel is the caller's own model with what it presented.
-func (a *API) whoamiModel(c *account.Caller, servers []hub.Server) map[string]any {
-	var m map[string]any
-	if c.User != nil {
-		owner := access.Owner{User: string(c.User.Name)}
-		identify := a.Accounts.Catalog().ExpandKnown(owner, append(access.IdentifyScopes(owner), c.Scopes.Strings()...)...)
-		m = a.userModel(*c.User, servers, identify, false)
-	} else {
-		m = map[string]any{"kind": "service", "name": c.Service, "admin": c.Admin(), "roles": orEmpty(c.Roles())}
-	}
-	m["token_id"], m["session_id"], m["scopes"] = nil, nil, orEmpty(c.Scopes.Strings())
+// serviceDoc is a service as a caller.
+type serviceDoc struct {
+	Kind      string   `json:"kind"`
+	Name      string   `json:"name"`
+	Admin     bool     `json:"admin"`
+	Roles     []string `json:"roles"`
+	AuthState any      `json:"auth_state,omitempty"`
+	*presented
+}
+
+// presented is the part of a caller's model about what it presented.
+type presented struct {
+	TokenID   any      `json:"token_id"`
+	SessionID any      `json:"session_id"`
+	Scopes    []string `json:"scopes"`
+}
+
+func presentedBy(c *account.Caller) *presented {
+	p := &presented{Scopes: orEmpty(c.Scopes.Strings())}
 	if c.Token != nil {
-		m["token_id"] = c.Token.ID
+		p.TokenID = c.Token.ID
 		if c.Token.Session != "" {
-			m["session_id"] = c.Token.Session
+			p.SessionID = c.Token.Session
 		}
 	}
 	if c.Session != nil {
-		m["session_id"] = c.Session.ID
+		p.SessionID = c.Session.ID
 	}
-	return m
+	return p
+}
+
+// callerModel is the model of a user who calls, as far as callers may always know who they are.
+func (a *API) callerModel(c *account.Caller, servers []hub.Server) *userDoc {
+	owner := access.Owner{User: string(c.User.Name)}
+	identify := a.Accounts.Catalog().ExpandKnown(owner, append(access.IdentifyScopes(owner), c.Scopes.Strings()...)...)
+	return a.userModel(*c.User, servers, identify, false)
+}
+
+func serviceModel(c *account.Caller) *serviceDoc {
+	return &serviceDoc{Kind: "service", Name: c.Service, Admin: c.Admin(), Roles: orEmpty(c.Roles())}
 }

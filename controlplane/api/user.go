@@ -46,23 +46,18 @@ func (a *API) whoami(w http.ResponseWriter, r *http.Request, _ *account.Caller) 
 	if err != nil {
 		return err
 	}
-	m, err := a.identity(r, c)
+	if c.User == nil {
+		m := serviceModel(c)
+		m.presented = presentedBy(c)
+		return web.JSON(w, http.StatusOK, m)
+	}
+	servers, err := a.Servers.OfUser(r.Context(), c.User.Name)
 	if err != nil {
 		return err
 	}
+	m := a.callerModel(c, servers)
+	m.presented = presentedBy(c)
 	return web.JSON(w, http.StatusOK, m)
-}
-
-// identity is the model of a caller.
-func (a *API) identity(r *http.Request, c *account.Caller) (map[string]any, error) {
-	var err error
-	var servers []hub.Server
-	if c.User != nil {
-		if servers, err = a.Servers.OfUser(r.Context(), c.User.Name); err != nil {
-			return nil, err
-		}
-	}
-	return a.whoamiModel(c, servers), nil
 }
 
 // deleteUser stops the user's servers first.

@@ -30,7 +30,7 @@ func (a *API) listUsers(w http.ResponseWriter, r *http.Request, c *account.Calle
 	if err != nil {
 		return err
 	}
-	models := make([]map[string]any, 0, len(list.Items))
+	models := make([]*userDoc, 0, len(list.Items))
 	for _, u := range list.Items {
 		if m := a.userModel(u, servers[u.Name], c.Scopes, withStopped(r)); m != nil {
 			models = append(models, m)
@@ -119,7 +119,7 @@ func (a *API) createUsers(w http.ResponseWriter, r *http.Request, c *account.Cal
 	if len(users) == 0 {
 		return hub.Errorf(hub.Conflict, "All %d users already exist", len(names))
 	}
-	created := make([]map[string]any, len(users))
+	created := make([]*userDoc, len(users))
 	for i, u := range users {
 		created[i] = a.userModel(u, nil, c.Scopes, false)
 	}

@@ -11,7 +11,7 @@ import (
 const manySize = 100
 
 // GetMany returns those of the records ids that exist, by id. It reads many at a time, so the records need not be of one
-// revision. A record that cannot be read is left out: one bad one does not spoil the others.
+// revision. A record that cannot be read is left out: one bad one does not spoil the others. Like Get's, they may be shared.
 func (t Table[T]) GetMany(ctx context.Context, ids []string) (map[string]Record[T], error) {
 	found := make(map[string]Record[T], len(ids))
 	for part := range slices.Chunk(ids, manySize) {
@@ -23,19 +23,18 @@ func (t Table[T]) GetMany(ctx context.Context, ids []string) (map[string]Record[
 }
 
 func (t Table[T]) getPart(ctx context.Context, ids []string, found map[string]Record[T]) error {
-	ctx, cancel := context.WithTimeout(ctx, opTimeout)
-	defer cancel()
-	ops := make([]clientv3.Op, len(ids))
+	keys := make([]string, len(ids))
 	for i, id := range ids {
-		ops[i] = clientv3.OpGet(t.Key(id))
+		keys[i] = t.Key(id)
 	}
-	resp, err := t.s.client.Txn(ctx).Then(ops...).Commit()
+	answers, err := t.s.reads.many(ctx, keys)
 	if err != nil {
-		return wrap(err)
+		return err
 	}
 	for i, id := range ids {
-		for _, kv := range resp.Responses[i].GetResponseRange().Kvs {
-			if r, err := decode[T](id, kv.Value, kv.ModRevision); err == nil {
+		for _, kv := range answers[i].Kvs {
+			r, err := decoded(answers[i], func() (Record[T], error) { return decode[T](id, kv.Value, kv.ModRevision) })
+			if err == nil {
 				found[id] = r
 			}
 		}

@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -24,11 +26,49 @@ const (
 // Invariant: answers holds nothing that a change up to the revision at has made wrong.
 type near struct {
 	mu      sync.Mutex
-	answers map[string]*clientv3.GetResponse // by key, and lists by their prefix, which ends with a slash
+	answers map[string]*answer // by key, and lists by their prefix, which ends with a slash
 	bytes   int
 	at      int64         // the watch has brought all changes up to here; 0 is without a watch
 	behind  int64         // a revision that the watch did not reach in time: until it does nobody waits for it
 	moved   chan struct{} // closed when at moves
+}
+
+// answer is what etcd answered, and what was made of it.
+type answer struct {
+	*clientv3.GetResponse
+	value atomic.Pointer[any]
+}
+
+// decoded is what make makes of an answer, made once. Who gets it shares it with others, and must not change what it points to.
+func decoded[T any](a *answer, make func() (T, error)) (T, error) {
+	if known := a.value.Load(); known != nil {
+		if v, ok := (*known).(T); ok {
+			return v, nil
+		}
+	}
+	v, err := make()
+	if err == nil {
+		clip(&v)
+		shared := any(v)
+		a.value.Store(&shared)
+	}
+	return v, err
+}
+
+// clip makes sure that whoever appends to a slice of a record appends to a copy.
+func clip[T any](v *T) {
+	value := reflect.ValueOf(v).Elem()
+	if value.Kind() == reflect.Struct { // a Record
+		value = value.FieldByName("Value")
+	}
+	if value.Kind() != reflect.Struct {
+		return
+	}
+	for i := range value.NumField() {
+		if f := value.Field(i); f.Kind() == reflect.Slice && f.CanSet() && !f.IsNil() {
+			f.Set(f.Slice3(0, f.Len(), f.Len()))
+		}
+	}
 }
 
 // Follow keeps what is read often near, until ctx ends. Without it every read asks etcd for the records themselves.
@@ -65,7 +105,7 @@ func (s *Store) follow(ctx context.Context) {
 func (n *near) reset(revision int64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.answers, n.bytes, n.behind = map[string]*clientv3.GetResponse{}, 0, 0
+	n.answers, n.bytes, n.behind = map[string]*answer{}, 0, 0
 	n.move(revision)
 }
 
@@ -102,7 +142,7 @@ func (n *near) forget(key string) {
 }
 
 // keep keeps an answer that is of revision, unless the watch has brought a later change already: it may be of this key.
-func (n *near) keep(key string, resp *clientv3.GetResponse, revision int64) {
+func (n *near) keep(key string, resp *answer, revision int64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.at == 0 || n.at > revision || resp.More || size(key, resp) > nearLargest {
@@ -119,11 +159,11 @@ func (n *near) keep(key string, resp *clientv3.GetResponse, revision int64) {
 	}
 }
 
-// size is about what an answer takes in memory.
-func size(key string, resp *clientv3.GetResponse) int {
+// size is about what an answer takes in memory, with what is made of it.
+func size(key string, resp *answer) int {
 	all := 200 + len(key)
 	for _, kv := range resp.Kvs {
-		all += 100 + len(kv.Key) + len(kv.Value)
+		all += 100 + len(kv.Key) + 3*len(kv.Value)
 	}
 	return all
 }
@@ -159,9 +199,22 @@ func (n *near) reach(ctx context.Context, revision int64) bool {
 	}
 }
 
-// answer is the answer for a key as of a revision that was reached, nil if it is gone.
-func (n *near) answer(key string) *clientv3.GetResponse {
+// get is the answer for a key as of a revision that was reached, nil if it is gone.
+func (n *near) get(key string) *answer {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	return n.answers[key]
+}
+
+// since is the answer for a key as of revision or later, nil if there is none or revision is 0.
+func (n *near) since(key string, revision int64) *answer {
+	if revision == 0 {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.at < revision {
+		return nil
+	}
 	return n.answers[key]
 }

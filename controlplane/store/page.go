@@ -24,13 +24,7 @@ func (t Table[T]) Page(ctx context.Context, r Range) ([]Record[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	records := make([]Record[T], len(resp.Kvs))
-	for i, kv := range resp.Kvs {
-		if records[i], err = decode[T](string(kv.Key)[len(t.Key("")):], kv.Value, kv.ModRevision); err != nil {
-			return nil, err
-		}
-	}
-	return records, nil
+	return t.decodeAll(resp)
 }
 
 // IDs returns the ids of a range, in order.
@@ -70,6 +64,25 @@ func (s *Store) RawPage(ctx context.Context, tree string, r Range) ([]RawRecord,
 	records := make([]RawRecord, len(resp.Kvs))
 	for i, kv := range resp.Kvs {
 		records[i] = RawRecord{ID: string(kv.Key)[len(s.Key(tree, "")):], Value: kv.Value}
+	}
+	return records, nil
+}
+
+// RawMany returns those of the records ids that exist, in the order of ids, which are at most a hundred.
+func (s *Store) RawMany(ctx context.Context, tree string, ids []string) ([]RawRecord, error) {
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = s.Key(tree, id)
+	}
+	answers, err := s.reads.many(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	var records []RawRecord
+	for i, id := range ids {
+		for _, kv := range answers[i].Kvs {
+			records = append(records, RawRecord{ID: id, Value: kv.Value})
+		}
 	}
 	return records, nil
 }

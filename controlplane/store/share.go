@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"sync"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -25,13 +26,58 @@ type reads struct {
 type read struct {
 	op   clientv3.Op
 	turn chan bool
-	resp *clientv3.GetResponse
+	resp *answer
+	at   int64 // the revision that resp is of, or an earlier one that etcd was at after the read began
 	err  error
 }
 
-// do reads, alone or with others.
-func (s *reads) do(ctx context.Context, op clientv3.Op) (*clientv3.GetResponse, error) {
+// do reads: from near if the request has a moment that allows it, else alone or with others.
+func (s *reads) do(ctx context.Context, op clientv3.Op) (*answer, error) {
+	m := momentOf(ctx)
+	if resp := s.near.since(string(op.KeyBytes()), m.floor()); resp != nil {
+		return resp, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	begun := time.Now()
 	r := &read{op: op, turn: make(chan bool, 1)}
+	if err := s.join(ctx, r); err != nil {
+		return nil, err
+	}
+	m.saw(r.at, begun)
+	return r.resp, nil
+}
+
+// many reads keys in one transaction of their own, those that a moment does not allow to take from near.
+func (s *reads) many(ctx context.Context, keys []string) ([]*answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	m, answers := momentOf(ctx), make([]*answer, len(keys))
+	floor := m.floor()
+	var batch []*read
+	for i, key := range keys {
+		if answers[i] = s.near.since(key, floor); answers[i] == nil {
+			batch = append(batch, &read{op: clientv3.OpGet(key)})
+		}
+	}
+	if len(batch) == 0 {
+		return answers, nil
+	}
+	begun := time.Now()
+	if _, err := s.ask(ctx, batch); err != nil {
+		return nil, wrap(err)
+	}
+	m.saw(batch[0].at, begun)
+	for i := range answers {
+		if answers[i] == nil {
+			answers[i], batch = batch[0].resp, batch[1:]
+		}
+	}
+	return answers, nil
+}
+
+// join waits for the answer of a read.
+func (s *reads) join(ctx context.Context, r *read) error {
 	s.mu.Lock()
 	s.waiting = append(s.waiting, r)
 	lead := !s.busy
@@ -43,16 +89,16 @@ func (s *reads) do(ctx context.Context, op clientv3.Op) (*clientv3.GetResponse, 
 			lead = !lead
 		case <-ctx.Done():
 			s.leave(r)
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 	}
 	if lead {
 		s.lead(ctx)
 	}
 	if r.err != nil && ctx.Err() != nil {
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
-	return r.resp, r.err
+	return r.err
 }
 
 // leave is for a read whose caller has gone. Somebody else leads if it was to.
@@ -118,20 +164,21 @@ func (s *reads) fetch(ctx context.Context, batch []*read) {
 	}
 	revision, err := s.ask(ctx, others)
 	if err == nil && s.near.reach(ctx, revision) {
-		known = s.recall(known)
+		known = s.recall(known, revision)
 	}
 	if len(known) > 0 {
 		_, _ = s.ask(ctx, known)
 	}
 }
 
-// recall answers reads from near. It returns those for which the answer is gone by now.
-func (s *reads) recall(known []*read) []*read {
+// recall answers reads from near, which has reached revision. It returns those for which the answer is gone by now.
+func (s *reads) recall(known []*read, revision int64) []*read {
 	var gone []*read
 	for _, r := range known {
-		if r.resp = s.near.answer(string(r.op.KeyBytes())); r.resp == nil {
+		if r.resp = s.near.get(string(r.op.KeyBytes())); r.resp == nil {
 			gone = append(gone, r)
 		}
+		r.at = revision
 	}
 	return gone
 }
@@ -150,7 +197,8 @@ func (s *reads) ask(ctx context.Context, batch []*read) (int64, error) {
 		if batch[0].err = err; err != nil {
 			return 0, err
 		}
-		return s.answered(batch[0], resp.Get(), resp.Get().Header.Revision), nil
+		s.answered(batch[0], resp.Get())
+		return batch[0].at, nil
 	}
 	ops := make([]clientv3.Op, len(batch))
 	for i, r := range batch {
@@ -159,9 +207,9 @@ func (s *reads) ask(ctx context.Context, batch []*read) (int64, error) {
 	resp, err := s.client.Txn(ctx).Then(ops...).Commit()
 	for i, r := range batch {
 		if r.err = err; err == nil {
-			answer := (*clientv3.GetResponse)(resp.Responses[i].GetResponseRange())
-			answer.Header = resp.Header
-			s.answered(r, answer, resp.Header.Revision)
+			part := (*clientv3.GetResponse)(resp.Responses[i].GetResponseRange())
+			part.Header = resp.Header
+			s.answered(r, part)
 		}
 	}
 	if err != nil {
@@ -170,8 +218,7 @@ func (s *reads) ask(ctx context.Context, batch []*read) (int64, error) {
 	return resp.Header.Revision, nil
 }
 
-func (s *reads) answered(r *read, resp *clientv3.GetResponse, revision int64) int64 {
-	r.resp = resp
-	s.near.keep(string(r.op.KeyBytes()), resp, revision)
-	return revision
+func (s *reads) answered(r *read, resp *clientv3.GetResponse) {
+	r.resp, r.at = &answer{GetResponse: resp}, resp.Header.Revision
+	s.near.keep(string(r.op.KeyBytes()), r.resp, r.at)
 }

@@ -36,25 +36,24 @@ var ErrUnchanged = errors.New("unchanged")
 // Key is the absolute etcd key of record id, for use in an Op.
 func (t Table[T]) Key(id string) string { return t.s.Key(t.tree, id) }
 
-// Get returns record id, or a NotFound error.
+// Get returns record id, or a NotFound error. The caller must not change what the value points to: others may have it too.
 func (t Table[T]) Get(ctx context.Context, id string) (Record[T], error) {
-	r, _, err := t.get(ctx, id)
-	return r, err
+	resp, err := t.get(ctx, id)
+	if err != nil {
+		return Record[T]{}, err
+	}
+	return decoded(resp, func() (Record[T], error) { return decode[T](id, resp.Kvs[0].Value, resp.Kvs[0].ModRevision) })
 }
 
-func (t Table[T]) get(ctx context.Context, id string) (Record[T], []byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, opTimeout)
-	defer cancel()
+func (t Table[T]) get(ctx context.Context, id string) (*answer, error) {
 	resp, err := t.s.reads.do(ctx, clientv3.OpGet(t.Key(id)))
 	if err != nil {
-		return Record[T]{}, nil, wrap(err)
+		return nil, wrap(err)
 	}
 	if len(resp.Kvs) == 0 {
-		return Record[T]{}, nil, t.notFound()
+		return nil, t.notFound()
 	}
-	kv := resp.Kvs[0]
-	r, err := decode[T](id, kv.Value, kv.ModRevision)
-	return r, kv.Value, err
+	return resp, nil
 }
 
 func (t Table[T]) notFound() error { return hub.Errorf(hub.NotFound, "No such %s.", t.what) }
@@ -100,14 +99,38 @@ func (t Table[T]) list(ctx context.Context, idPrefix string, yield func(Record[T
 
 // page reads a part of a list. The first part of one owner's records is short, and read with others'.
 func (t Table[T]) page(ctx context.Context, key, end string, rev int64, short bool) (*clientv3.GetResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, opTimeout)
-	defer cancel()
 	if short && rev == 0 {
 		resp, err := t.s.reads.do(ctx, clientv3.OpGet(key, clientv3.WithRange(end), clientv3.WithLimit(pageSize)))
-		return resp, wrap(err)
+		if err != nil {
+			return nil, wrap(err)
+		}
+		return resp.GetResponse, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
 	resp, err := t.s.client.Get(ctx, key, clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(rev))
 	return resp, wrap(err)
+}
+
+// Few returns all records of a tree that never has many. Like Get's, they may be shared.
+func (t Table[T]) Few(ctx context.Context) ([]Record[T], error) {
+	key := t.Key("")
+	resp, err := t.s.reads.do(ctx, clientv3.OpGet(key, clientv3.WithPrefix()))
+	if err != nil {
+		return nil, wrap(err)
+	}
+	return decoded(resp, func() ([]Record[T], error) { return t.decodeAll(resp.GetResponse) })
+}
+
+func (t Table[T]) decodeAll(resp *clientv3.GetResponse) ([]Record[T], error) {
+	records := make([]Record[T], len(resp.Kvs))
+	for i, kv := range resp.Kvs {
+		var err error
+		if records[i], err = decode[T](string(kv.Key)[len(t.Key("")):], kv.Value, kv.ModRevision); err != nil {
+			return nil, err
+		}
+	}
+	return records, nil
 }
 
 // All returns what List yields as a slice.
@@ -134,8 +157,9 @@ func (t Table[T]) Create(ctx context.Context, id string, v T, ops ...Op) error {
 // returns besides an error is written in the same transaction. It may return ErrUnchanged. Lost races are tried again
 // until ctx ends, then the error is a Conflict. A missing record is NotFound, never a silent create.
 func (t Table[T]) Update(ctx context.Context, id string, change func(*T) ([]Op, error)) (Record[T], error) {
+	ctx = now(ctx)
 	for attempt := 0; ; attempt++ {
-		r, old, err := t.get(ctx, id)
+		r, old, err := t.own(ctx, id)
 		if err != nil && attempt > 0 && ctx.Err() != nil {
 			return r, t.contended()
 		}
@@ -157,6 +181,16 @@ func (t Table[T]) Update(ctx context.Context, id string, change func(*T) ([]Op, 
 			return r, t.contended()
 		}
 	}
+}
+
+// own returns record id with its JSON. The caller may change it.
+func (t Table[T]) own(ctx context.Context, id string) (Record[T], []byte, error) {
+	resp, err := t.get(ctx, id)
+	if err != nil {
+		return Record[T]{}, nil, err
+	}
+	r, err := decode[T](id, resp.Kvs[0].Value, resp.Kvs[0].ModRevision)
+	return r, resp.Kvs[0].Value, err
 }
 
 func (t Table[T]) contended() error { return contended(t.what) }
