@@ -43,6 +43,7 @@ type site struct {
 	servers  *spawn.Manager
 	runtime  *runtime
 	audit    *audit.Log
+	opts     Options
 	url      string
 }
 
@@ -69,8 +70,9 @@ func siteOver(t *testing.T, st *store.Store, hosts *routes.Hosts) *site {
 	xsrf := web.XSRF{MAC: signing.MAC}
 	s.audit = audit.New(st, nil, log)
 	rest := api.New(api.Options{Store: st, Accounts: s.accounts, Tokens: s.tokens, Servers: s.servers, XSRF: xsrf, Log: log, Hosts: hosts, Audit: s.audit})
-	h, err := New(Options{Store: st, Accounts: s.accounts, Tokens: s.tokens, Servers: s.servers, XSRF: xsrf, Log: log, Hosts: hosts, Audit: s.audit,
-		API: rest})
+	s.opts = Options{Store: st, Accounts: s.accounts, Tokens: s.tokens, Servers: s.servers, XSRF: xsrf, Log: log, Hosts: hosts, Audit: s.audit,
+		API: rest}
+	h, err := New(s.opts)
 	if err != nil {
 		t.Fatal(err)
 	}

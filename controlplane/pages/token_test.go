@@ -2,6 +2,7 @@ package pages
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,8 +13,11 @@ import (
 
 	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/account"
+	"github.com/edgehub/edgehub/controlplane/api"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/token"
+	"github.com/edgehub/edgehub/controlplane/web"
+	"github.com/edgehub/edgehub/routes"
 )
 
 // byID is the element of a page with an id, nil if there is none.
@@ -108,6 +112,34 @@ func TestMakeAToken(t *testing.T) {
 	newest := slices.MaxFunc(s.tokensOf(alice), func(x, y hub.Token) int { return x.Created.Compare(y.Created) })
 	if !newest.Expires.IsZero() || strings.Join(newest.Scopes, " ") != access.Inherit {
 		t.Errorf("an empty form made %+v", newest)
+	}
+}
+
+// The API sees the visitor of a hub below a path as it sees one of a hub at "/".
+func TestMakeATokenBelowABase(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	alice := s.user("alice", false, "")
+	const base = routes.Base("/teaching/")
+	opts := s.opts
+	opts.Base = base
+	opts.API = api.New(api.Options{Store: opts.Store, Accounts: s.accounts, Tokens: s.tokens, Servers: s.servers, XSRF: opts.XSRF, Log: opts.Log, Base: base})
+	h, err := New(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(web.StrictPath(web.Below(base, h)))
+	t.Cleanup(srv.Close)
+	below := *s
+	below.url = srv.URL
+	b := below.signedIn(alice)
+	b.jar["session"] = &http.Cookie{Name: web.SessionCookie + base.CookieSuffix(), Value: b.jar[web.SessionCookie].Value, Path: "/"}
+	form := b.get("/teaching/hub/token").wantText(http.StatusOK, "You have none.")
+	b.do("POST", "/teaching/hub/token", url.Values{"_xsrf": {form.field("_xsrf")}, "note": {"ci"}}).wantText(http.StatusOK, "Your new token", "ci")
+	id := s.tokensOf(alice)[0].ID
+	b.do("POST", "/teaching/hub/token/revoke", url.Values{"_xsrf": {form.field("_xsrf")}, "token": {id}}).wantTo(http.StatusFound, "/teaching/hub/token")
+	if got := s.tokensOf(alice); len(got) != 0 {
+		t.Errorf("there still are %+v", got)
 	}
 }
 
