@@ -1,7 +1,8 @@
 // Package pages is the hub in the browser: sign-in, home, spawn-pending, error pages and their handlers. Templates and
 // assets are embedded; every page works without scripts, and scripts only make it nicer.
 //
-// It decides nothing about servers (package spawn does) and has no JSON API (package api does).
+// It decides nothing about servers (package spawn does) and has no JSON API (package api does). What people change of users, groups
+// and tokens goes through that API, so that the same is allowed and recorded for them and for programs.
 //
 // Invariant: no page holds inline script, inline style or an event attribute, so that the Content-Security-Policy allows
 // none; text reaches a page only through html/template, and reaches the scripts' output only as text nodes.

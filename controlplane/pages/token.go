@@ -50,7 +50,15 @@ func (p *Pages) fillTokens(v visit, view *TokenView) error {
 		view.Sessions = append(view.Sessions, SessionRow{ID: s.ID, Current: s.ID == v.Session.ID, Browser: browserName(s.Agent), Agent: s.Agent,
 			Address: s.Address, Created: s.Created, LastUsed: s.LastActivity})
 	}
-	slices.SortStableFunc(view.Sessions, func(x, y SessionRow) int { return y.LastUsed.Compare(x.LastUsed) })
+	slices.SortStableFunc(view.Sessions, func(x, y SessionRow) int {
+		switch {
+		case x.Current:
+			return -1
+		case y.Current:
+			return 1
+		}
+		return y.LastUsed.Compare(x.LastUsed)
+	})
 	return err
 }
 

@@ -21,7 +21,7 @@ type TokenView struct {
 	Secret  string
 	Tokens  []TokenRow
 	Clients []ClientRow
-	// Sessions are in the order of their last use.
+	// Sessions begin with the browser that looks, then come those that were used last.
 	Sessions []SessionRow
 }
 
