@@ -207,9 +207,12 @@ func presentedBy(c *account.Caller) *presented {
 
 // callerModel is the model of a user who calls, as far as callers may always know who they are.
 func (a *API) callerModel(c *account.Caller, servers []hub.Server) *userDoc {
-	owner := access.Owner{User: string(c.User.Name)}
-	identify := a.Accounts.Catalog().ExpandKnown(owner, append(access.IdentifyScopes(owner), c.Scopes.Strings()...)...)
-	return a.userModel(*c.User, servers, identify, false)
+	scopes, self := c.Scopes, access.Resource{User: string(c.User.Name)}
+	if !scopes.Allows("read:users:name", self) || !scopes.Allows("read:users:groups", self) {
+		owner := access.Owner{User: self.User}
+		scopes = a.Accounts.Catalog().ExpandKnown(owner, append(access.IdentifyScopes(owner), scopes.Strings()...)...)
+	}
+	return a.userModel(*c.User, servers, scopes, false)
 }
 
 func serviceModel(c *account.Caller) *serviceDoc {

@@ -64,6 +64,9 @@ func WithCause(err, cause error) error {
 
 // KindOf is the kind of the first Error in err's chain, Internal if there is none.
 func KindOf(err error) Kind {
+	if err == nil {
+		return Internal // the usual case, without the cost of looking
+	}
 	var e *Error
 	if errors.As(err, &e) {
 		return e.Kind

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 
@@ -31,16 +32,16 @@ type read struct {
 	err  error
 }
 
-// do reads: from near if the request has a moment that allows it, else alone or with others.
-func (s *reads) do(ctx context.Context, op clientv3.Op) (*answer, error) {
+// do reads a key: from near if the request has a moment that allows it, else alone or with others.
+func (s *reads) do(ctx context.Context, key string, opts ...clientv3.OpOption) (*answer, error) {
 	m := momentOf(ctx)
-	if resp := s.near.since(string(op.KeyBytes()), m.floor()); resp != nil {
+	if resp := s.near.since(key, m.floor()); resp != nil {
 		return resp, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
 	begun := time.Now()
-	r := &read{op: op, turn: make(chan bool, 1)}
+	r := &read{op: clientv3.OpGet(key, opts...), turn: make(chan bool, 1)}
 	if err := s.join(ctx, r); err != nil {
 		return nil, err
 	}
@@ -123,6 +124,7 @@ func (s *reads) leave(r *read) {
 // lead does the reads that wait, at most manySize, the leader's own among them, and hands over to one of those that came
 // meanwhile.
 func (s *reads) lead(ctx context.Context) {
+	runtime.Gosched() // where requests wait for a processor, let them bring their reads
 	s.mu.Lock()
 	n := min(len(s.waiting), manySize)
 	batch := s.waiting[:n:n]

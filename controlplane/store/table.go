@@ -46,7 +46,7 @@ func (t Table[T]) Get(ctx context.Context, id string) (Record[T], error) {
 }
 
 func (t Table[T]) get(ctx context.Context, id string) (*answer, error) {
-	resp, err := t.s.reads.do(ctx, clientv3.OpGet(t.Key(id)))
+	resp, err := t.s.reads.do(ctx, t.Key(id))
 	if err != nil {
 		return nil, wrap(err)
 	}
@@ -100,7 +100,7 @@ func (t Table[T]) list(ctx context.Context, idPrefix string, yield func(Record[T
 // page reads a part of a list. The first part of one owner's records is short, and read with others'.
 func (t Table[T]) page(ctx context.Context, key, end string, rev int64, short bool) (*clientv3.GetResponse, error) {
 	if short && rev == 0 {
-		resp, err := t.s.reads.do(ctx, clientv3.OpGet(key, clientv3.WithRange(end), clientv3.WithLimit(pageSize)))
+		resp, err := t.s.reads.do(ctx, key, clientv3.WithRange(end), clientv3.WithLimit(pageSize))
 		if err != nil {
 			return nil, wrap(err)
 		}
@@ -115,7 +115,7 @@ func (t Table[T]) page(ctx context.Context, key, end string, rev int64, short bo
 // Few returns all records of a tree that never has many. Like Get's, they may be shared.
 func (t Table[T]) Few(ctx context.Context) ([]Record[T], error) {
 	key := t.Key("")
-	resp, err := t.s.reads.do(ctx, clientv3.OpGet(key, clientv3.WithPrefix()))
+	resp, err := t.s.reads.do(ctx, key, clientv3.WithPrefix())
 	if err != nil {
 		return nil, wrap(err)
 	}

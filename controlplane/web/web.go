@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -228,6 +229,9 @@ func WithRequestID(log *slog.Logger, next http.Handler) http.Handler {
 		tracked := &statusWriter{ResponseWriter: w}
 		start := time.Now()
 		next.ServeHTTP(tracked, r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id)))
+		if !log.Enabled(r.Context(), slog.LevelDebug) {
+			return
+		}
 		log.Debug("request", "method", r.Method, "path", hub.Clip(r.URL.Path), "status", tracked.status,
 			"took", time.Since(start).Round(time.Microsecond), "request_id", id)
 	})
@@ -303,19 +307,30 @@ func BearerToken(r *http.Request) string {
 // segments. Handlers then need not think of them.
 func StrictPath(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		escaped := strings.ToLower(r.URL.EscapedPath())
-		for _, bad := range []string{"%2f", "%5c", "%00", "%25", "\\", "//"} {
-			if strings.Contains(escaped, bad) {
-				http.NotFound(w, r)
-				return
-			}
-		}
-		for segment := range strings.SplitSeq(r.URL.Path, "/") {
-			if segment == "." || segment == ".." {
-				http.NotFound(w, r)
-				return
-			}
+		if !strict(r.URL) {
+			http.NotFound(w, r)
+			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// strict reports whether everybody reads an address alike.
+func strict(u *url.URL) bool {
+	escaped := u.EscapedPath()
+	if strings.HasPrefix(u.Path, "/") && !strings.Contains(escaped, "//") && !strings.Contains(u.Path, "/.") && !strings.ContainsAny(escaped, `%\`) {
+		return true // what almost all are
+	}
+	escaped = strings.ToLower(escaped)
+	for _, bad := range []string{"%2f", "%5c", "%00", "%25", "\\", "//"} {
+		if strings.Contains(escaped, bad) {
+			return false
+		}
+	}
+	for segment := range strings.SplitSeq(u.Path, "/") {
+		if segment == "." || segment == ".." {
+			return false
+		}
+	}
+	return true
 }
