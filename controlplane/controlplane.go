@@ -231,15 +231,15 @@ func (c *ControlPlane) build(ctx context.Context, st *store.Store) (*parts, erro
 	if err != nil {
 		return nil, err
 	}
+	rest := api.New(api.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Base: base, Hosts: hosts,
+		Audit: audited, MaxTokenLife: c.opts.MaxTokenLife, URL: c.opts.URL, Shutdown: c.shutdown, OwnDoor: c.opts.OwnDoor,
+		Metrics: c.metrics.Handler(), OpenMetrics: c.opts.OpenMetrics})
 	html, err := pages.New(pages.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Version: c.opts.Version,
-		Base: base, Hosts: hosts, Logins: logins, NoPasswords: c.opts.NoPasswords, Audit: audited, Metrics: c.metrics})
+		Base: base, Hosts: hosts, Logins: logins, NoPasswords: c.opts.NoPasswords, Audit: audited, API: rest, Metrics: c.metrics, MaxTokenLife: c.opts.MaxTokenLife})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	rest := api.New(api.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Log: c.log, Base: base, Hosts: hosts,
-		Audit: audited, MaxTokenLife: c.opts.MaxTokenLife, URL: c.opts.URL, Shutdown: c.shutdown, OwnDoor: c.opts.OwnDoor,
-		Metrics: c.metrics.Handler(), OpenMetrics: c.opts.OpenMetrics})
 	mux.Handle(oauth.Prefix, oauth.New(oauth.Options{Store: st, Accounts: accounts, Tokens: tokens, Servers: servers, XSRF: xsrf, Pages: html, Log: c.log,
 		PublicURL: c.opts.PublicURL, RequirePKCE: c.opts.RequirePKCE, TokenLife: c.opts.OAuthTokenLife}))
 	mux.Handle("/hub/api", rest)

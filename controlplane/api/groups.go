@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/account"
@@ -269,17 +267,5 @@ func (a *API) findGroups(r *http.Request, c *account.Caller, win account.Window)
 	if c.Scopes.Has("list:groups") {
 		return a.Accounts.ListGroups(r.Context(), win)
 	}
-	return a.Accounts.ListGroupsOf(r.Context(), filterValues(c.Scopes, "list:groups", access.FilterGroup), win)
-}
-
-// filterValues are the names that a scope is limited to by one kind of filter, in order.
-func filterValues(s access.Set, scope, kind string) []string {
-	var values []string
-	for _, text := range s.Strings() {
-		if p, err := access.Parse(text); err == nil && p.Name == scope && p.FilterKind == kind {
-			values = append(values, strings.Clone(p.FilterValue))
-		}
-	}
-	slices.Sort(values)
-	return values
+	return a.Accounts.ListGroupsOf(r.Context(), c.Scopes.FilteredTo("list:groups", access.FilterGroup), win)
 }

@@ -68,10 +68,10 @@ func (a *API) userQuery(r *http.Request, c *account.Caller, win account.Window) 
 // listable are the users whom a caller may list whose scope list:users has filters.
 func (a *API) listable(r *http.Request, c *account.Caller) ([]hub.UserName, error) {
 	names := []hub.UserName{}
-	for _, name := range filterValues(c.Scopes, "list:users", access.FilterUser) {
+	for _, name := range c.Scopes.FilteredTo("list:users", access.FilterUser) {
 		names = append(names, hub.UserName(name))
 	}
-	for _, group := range filterValues(c.Scopes, "list:users", access.FilterGroup) {
+	for _, group := range c.Scopes.FilteredTo("list:users", access.FilterGroup) {
 		members, err := a.Accounts.Members(r.Context(), group)
 		if err != nil {
 			return nil, err

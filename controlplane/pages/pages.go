@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/edgehub/edgehub/controlplane/access"
 	"github.com/edgehub/edgehub/controlplane/account"
@@ -34,6 +35,9 @@ type Options struct {
 	Hosts *routes.Hosts
 	// Base is what the hub is below. The handlers are mounted with web.Below.
 	Base routes.Base
+	// API is the hub's API, for those pages that act through it, see call. MaxTokenLife is the longest life of a token that it makes.
+	API          http.Handler
+	MaxTokenLife time.Duration
 	// Logins are the login providers, nil for none. NoPasswords leaves them as the only way to sign in.
 	Logins      Logins
 	NoPasswords bool
@@ -89,6 +93,27 @@ func New(opts Options) (*Pages, error) {
 		"GET /hub/spawn-pending/{user}/{server}": p.signedIn(p.pending),
 		"GET /hub/accept-share":                  p.signedIn(p.acceptShareForm),
 		"POST /hub/accept-share":                 p.signedIn(p.acceptShare),
+		"GET /hub/token":                         p.signedIn(p.tokenPage),
+		"POST /hub/token":                        p.acting(p.createToken),
+		"POST /hub/token/revoke":                 p.acting(p.revokeToken),
+		"POST /hub/token/sign-out":               p.acting(p.signOutSession),
+		"POST /hub/token/sign-out-others":        p.acting(p.signOutOthers),
+		"GET /hub/admin":                         p.signedIn(p.admin(p.adminPage)),
+		"GET /hub/admin/add":                     p.signedIn(p.admin(p.addUsersForm)),
+		"POST /hub/admin/add":                    p.acting(p.admin(p.addUsers)),
+		"GET /hub/admin/user/{user}":             p.signedIn(p.admin(p.userForm)),
+		"POST /hub/admin/user/{user}":            p.acting(p.admin(p.changeUser)),
+		"POST /hub/admin/delete/{user}":          p.acting(p.admin(p.deleteUser)),
+		"POST /hub/admin/start/{user}":           p.signedIn(p.admin(p.startForUser)),
+		"POST /hub/admin/start/{user}/{server}":  p.signedIn(p.admin(p.startForUser)),
+		"POST /hub/admin/stop/{user}":            p.signedIn(p.admin(p.stopForUser)),
+		"POST /hub/admin/stop/{user}/{server}":   p.signedIn(p.admin(p.stopForUser)),
+		"GET /hub/admin/groups":                  p.signedIn(p.admin(p.groupsPage)),
+		"POST /hub/admin/groups":                 p.acting(p.admin(p.createGroup)),
+		"GET /hub/admin/group/{group}":           p.signedIn(p.admin(p.groupPage)),
+		"POST /hub/admin/group/{group}/add":      p.acting(p.admin(p.addMembers)),
+		"POST /hub/admin/group/{group}/remove":   p.acting(p.admin(p.removeMember)),
+		"POST /hub/admin/group/{group}/delete":   p.acting(p.admin(p.deleteGroup)),
 		"GET /hub/user-redirect/{rest...}":       p.signedIn(p.userRedirect),
 		"GET /hub/edge/visit":                    p.signedIn(p.edgeVisit),
 		"GET /hub/error/{code}":                  p.errorPage,
@@ -149,8 +174,17 @@ func (p *Pages) caller(r *http.Request) (*account.Caller, error) {
 }
 
 // signedIn makes a handler for signed-in people: others go to the sign-in page and come back. Whatever changes something
-// needs an XSRF token.
+// needs an XSRF token, and is recorded.
 func (p *Pages) signedIn(next func(visit) error) web.Handler {
+	return p.acting(func(v visit) error {
+		return p.Audit.Around(v.w, v.r, audit.Of(v.Caller, v.r.Pattern, v.r.URL.EscapedPath()), func(w http.ResponseWriter) error {
+			return next(visit{Caller: v.Caller, w: w, r: v.r})
+		})
+	})
+}
+
+// acting is signedIn for a handler that acts through the API, which keeps the record.
+func (p *Pages) acting(next func(visit) error) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		c, err := p.caller(r)
 		if err != nil {
@@ -164,9 +198,7 @@ func (p *Pages) signedIn(next func(visit) error) web.Handler {
 				return err
 			}
 		}
-		return p.Audit.Around(w, r, audit.Of(c, r.Pattern, r.URL.EscapedPath()), func(w http.ResponseWriter) error {
-			return next(visit{Caller: c, w: w, r: r})
-		})
+		return next(visit{Caller: c, w: w, r: r})
 	}
 }
 
@@ -203,6 +235,7 @@ func (p *Pages) page(w http.ResponseWriter, r *http.Request, c *account.Caller) 
 	session := ""
 	if c != nil {
 		page.User, page.Admin, session = string(c.User.Name), c.User.Admin, c.Session.ID
+		page.ShowTokens, page.ShowAdmin = c.Scopes.Allows("read:tokens", self(c)), c.Scopes.Has("admin-ui")
 	}
 	page.XSRF = p.XSRF.Token(w, r, session)
 	return page

@@ -19,6 +19,8 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/edgehub/edgehub/controlplane/account"
+	"github.com/edgehub/edgehub/controlplane/api"
+	"github.com/edgehub/edgehub/controlplane/audit"
 	"github.com/edgehub/edgehub/controlplane/hub"
 	"github.com/edgehub/edgehub/controlplane/spawn"
 	"github.com/edgehub/edgehub/controlplane/store"
@@ -40,6 +42,8 @@ type site struct {
 	accounts *account.Accounts
 	servers  *spawn.Manager
 	runtime  *runtime
+	audit    *audit.Log
+	opts     Options
 	url      string
 }
 
@@ -63,7 +67,12 @@ func siteOver(t *testing.T, st *store.Store, hosts *routes.Hosts) *site {
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	s.servers = spawn.New(spawn.Options{Store: st, Tokens: s.tokens, Spawner: s.runtime, Log: log, Replica: "test",
 		HubID: signing.HubID(), APIURL: "http://127.0.0.1:8000/hub/api", StopGrace: time.Second})
-	h, err := New(Options{Store: st, Accounts: s.accounts, Tokens: s.tokens, Servers: s.servers, XSRF: web.XSRF{MAC: signing.MAC}, Log: log, Hosts: hosts})
+	xsrf := web.XSRF{MAC: signing.MAC}
+	s.audit = audit.New(st, nil, log)
+	rest := api.New(api.Options{Store: st, Accounts: s.accounts, Tokens: s.tokens, Servers: s.servers, XSRF: xsrf, Log: log, Hosts: hosts, Audit: s.audit})
+	s.opts = Options{Store: st, Accounts: s.accounts, Tokens: s.tokens, Servers: s.servers, XSRF: xsrf, Log: log, Hosts: hosts, Audit: s.audit,
+		API: rest}
+	h, err := New(s.opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -393,7 +402,7 @@ func TestEveryAnswerIsUncachedAndUnframed(t *testing.T) {
 				"/", "/foo", "/hub", "/hub/", "/hub/login", "/hub/logout", "/hub/home", "/hub/spawn", "/hub/spawn/alice", "/hub/spawn/bob/srv",
 				"/hub/spawn-pending/alice", "/hub/spawn-pending/bob", "/hub/user/alice", "/hub/user/alice/", "/hub/user/bob/lab",
 				"/hub/user-redirect/lab", "/hub/error/503", "/hub/error/x", "/hub/nothing", "/hub/health", "/hub/static/nothing.css",
-				"/user/alice/", "/user/bob/api/status", "/hub/stop/alice",
+				"/user/alice/", "/user/bob/api/status", "/hub/stop/alice", "/hub/token", "/hub/token/revoke", "/hub/admin", "/hub/admin/stop/bob",
 			} {
 				for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} {
 					if method != "GET" && (accept != "text/html" || strings.HasPrefix(path, "/hub/static")) {
@@ -432,7 +441,7 @@ func TestHubPagesOpenInWindowsOnly(t *testing.T) {
 	s := newSite(t)
 	b := s.signedIn(s.user("alice", false, ""))
 	for _, path := range []string{"/hub/", "/hub/home", "/hub/login", "/hub/logout", "/hub/spawn", "/hub/spawn-pending/alice",
-		"/hub/user/alice/", "/hub/user-redirect/lab", "/hub/error/404", "/hub/nothing"} {
+		"/hub/user/alice/", "/hub/user-redirect/lab", "/hub/error/404", "/hub/nothing", "/hub/token"} {
 		for _, dest := range []string{"iframe", "frame", "embed", "object", "empty", "image", "script", "style", "worker", "serviceworker"} {
 			v := b.with("Sec-Fetch-Dest", dest).get(path)
 			v.what += " as " + dest

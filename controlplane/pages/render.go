@@ -1,7 +1,8 @@
 // Package pages is the hub in the browser: sign-in, home, spawn-pending, error pages and their handlers. Templates and
 // assets are embedded; every page works without scripts, and scripts only make it nicer.
 //
-// It decides nothing about servers (package spawn does) and has no JSON API (package api does).
+// It decides nothing about servers (package spawn does) and has no JSON API (package api does). What people change of users, groups
+// and tokens goes through that API, so that the same is allowed and recorded for them and for programs.
 //
 // Invariant: no page holds inline script, inline style or an event attribute, so that the Content-Security-Policy allows
 // none; text reaches a page only through html/template, and reaches the scripts' output only as text nodes.
@@ -29,9 +30,16 @@ const (
 	ErrorPage       = "error"        // ErrorView
 	ConsentPage     = "consent"      // ConsentView
 	AcceptSharePage = "accept_share" // AcceptShareView
+	TokenPage       = "token"        // TokenView
+	AdminPage       = "admin"        // AdminView
+	AddUsersPage    = "admin_add"    // AddUsersView
+	AdminUserPage   = "admin_user"   // AdminUserView
+	GroupsPage      = "admin_groups" // GroupsView
+	GroupPage       = "admin_group"  // GroupView
 )
 
-var pageNames = []string{LoginPage, LogoutPage, HomePage, PendingPage, StopPendingPage, NotRunningPage, ErrorPage, ConsentPage, AcceptSharePage}
+var pageNames = []string{LoginPage, LogoutPage, HomePage, PendingPage, StopPendingPage, NotRunningPage, ErrorPage, ConsentPage, AcceptSharePage,
+	TokenPage, AdminPage, AddUsersPage, AdminUserPage, GroupsPage, GroupPage}
 
 // contentSecurityPolicy allows our own files and nothing inline. Data blocks (script type="application/json") are not
 // executed and so not its business. Forms may lead to users' hosts, if there are any, which come at its end: browsers look at
@@ -55,9 +63,10 @@ func NewRenderer(base routes.Base, hosts *routes.Hosts) (*Renderer, error) {
 		Funcs(template.FuncMap{
 			"base":   func() routes.Base { return base },
 			"link":   linker(base),
+			"row":    newServerRow,
 			"static": func(name string) (string, error) { return staticURL(base, assets, name) },
 		}).
-		ParseFS(templateFiles, "templates/base.html")
+		ParseFS(templateFiles, "templates/base.html", "templates/parts.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse the page layout: %w", err)
 	}

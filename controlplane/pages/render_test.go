@@ -29,7 +29,7 @@ type sample struct {
 }
 
 func samples() []sample {
-	p := Page{Title: "Tab", User: "alice", Admin: true, XSRF: "token", HubVersion: "1.2.3"}
+	p := Page{Title: "Tab", User: "alice", Admin: true, ShowTokens: true, ShowAdmin: true, XSRF: "token", HubVersion: "1.2.3"}
 	anyone := Page{Title: "Tab", XSRF: "token", HubVersion: "1.2.3"}
 	mine := ServerRef{Owner: "alice"}
 	bobs := ServerRef{Owner: "bob", ServerName: "lab2"}
@@ -38,6 +38,18 @@ func samples() []sample {
 			ServerRef: mine, URL: "/user/alice/", State: s, Failure: failure, LastActivity: time.Unix(1e9, 0),
 		}}
 	}
+	at := time.Unix(1e9, 0)
+	tokens := TokenView{Page: p, CanManage: true, Form: TokenForm{Lives: lives(0)},
+		Tokens: []TokenRow{{ID: "a2", Created: at},
+			{ID: "a1", Note: "ci", Server: "alice/", Scopes: scopeViews([]string{"read:users", "inherit"}), Created: at, LastUsed: at, Expires: at}},
+		Clients: []ClientRow{{ID: "service-x", Name: "The service x", Token: "a3", Count: 2, Scopes: scopeViews([]string{"read:users"}), Created: at, LastUsed: at}},
+		Sessions: []SessionRow{{ID: "s1", Current: true, Browser: "Firefox on Linux", Agent: "Mozilla", Address: "10.0.0.1", Created: at, LastUsed: at},
+			{ID: "s2", Browser: "Unknown browser", Created: at}}}
+	all := AdminServer{MayStart: true, MayStop: true, MayOpen: true}
+	lab := all
+	all.ServerView, lab.ServerView = ServerView{ServerRef: ServerRef{Owner: "bob"}, URL: "/user/bob/", State: hub.Running},
+		ServerView{ServerRef: bobs, URL: "/user/bob/lab2/", State: hub.Stopped, Failure: "No room."}
+	bob := UserRow{Name: "bob", Admin: true, LastActivity: at, Servers: []AdminServer{all, lab}, More: 3}
 	methods := []MethodView{{hub.LoginMethod{Name: "school", Label: "Example School"}}, {hub.LoginMethod{Name: "lab", Label: "Lab"}}}
 	return []sample{
 		{"login", LoginPage, LoginView{Page: anyone, Passwords: true}},
@@ -63,6 +75,25 @@ func samples() []sample {
 		{"not running", NotRunningPage, NotRunningView{Page: p, ServerRef: mine, Next: "/user/alice/lab", CanStart: true}},
 		{"not running, failed", NotRunningPage, NotRunningView{Page: p, ServerRef: mine, Failure: "No room.", CanStart: true}},
 		{"not running, not mine", NotRunningPage, NotRunningView{Page: p, ServerRef: bobs}},
+		{"tokens", TokenPage, tokens},
+		{"tokens, a new one", TokenPage, TokenView{Page: p, CanManage: true, Secret: "0123456789abcdef", Sessions: tokens.Sessions[:1]}},
+		{"tokens, refused", TokenPage, TokenView{Page: p, CanManage: true, Error: "No.", Form: TokenForm{Note: "ci", Scopes: "all", ExpiresIn: "3600", Lives: []LifeView{{"3600", "1 hour"}}}}},
+		{"tokens, to look at", TokenPage, TokenView{Page: p, Tokens: tokens.Tokens, Clients: tokens.Clients, Sessions: tokens.Sessions}},
+		{"tokens, none of them", TokenPage, TokenView{Page: Page{Title: "Tab", User: "alice", XSRF: "token"}, CanManage: true}},
+		{"users", AdminPage, AdminView{Page: p, Filter: UserFilter{Name: "a", State: "active", Sort: "name", Cursor: "c", Offset: 50}, CanAdd: true, CanGroups: true,
+			Users: []UserRow{bob}, PageOf: PageOf{From: 51, To: 52, Total: 99, FirstURL: "/hub/admin", PreviousURL: "/hub/admin", NextURL: "/hub/admin?offset=50"}}},
+		{"no users", AdminPage, AdminView{Page: p, PageOf: PageOf{From: 1}}},
+		{"add users", AddUsersPage, AddUsersView{Page: p, MayAdmin: true, Passwords: true, Names: "bob\ncarol", NewAdmin: true, Error: "No."}},
+		{"add users again", AddUsersPage, AddUsersView{Page: p, Done: "Done."}},
+		{"a user", AdminUserPage, AdminUserView{Page: p, Account: bob, Groups: []GroupRef{{"staff"}}, Roles: []RoleRef{{"user"}}, Created: time.Unix(1e9, 0),
+			Form: UserForm{Name: "bobby", Admin: true}, Error: "No.", MayChange: true, MayDelete: true}},
+		{"a user to look at", AdminUserPage, AdminUserView{Page: p, Account: UserRow{Name: "carol"}}},
+		{"groups", GroupsPage, GroupsView{Page: p, Names: []GroupRef{{"staff"}}, NewName: "x", Error: "No.", MayCreate: true,
+			PageOf: PageOf{From: 1, To: 1, Total: 99, FirstURL: "/hub/admin/groups", PreviousURL: "/hub/admin/groups", NextURL: "/hub/admin/groups?offset=50"}}},
+		{"no groups", GroupsPage, GroupsView{Page: p, PageOf: PageOf{From: 1}}},
+		{"a group", GroupPage, GroupView{Page: p, GroupRef: GroupRef{"staff"}, Members: []MemberRef{{"bob"}}, NewMembers: "carol", Error: "No.", MaySee: true, MayChange: true,
+			MayDelete: true, PageOf: PageOf{From: 1, To: 1, Total: 99, FirstURL: "/hub/admin/group/staff", PreviousURL: "/hub/admin", NextURL: "/hub/admin/group/staff?offset=50"}}},
+		{"a group, nothing of it", GroupPage, GroupView{Page: p, GroupRef: GroupRef{"staff"}}},
 		{"error", ErrorPage, ErrorView{Page: p, Status: 404, Message: "No such user.", RequestID: "r1"}},
 		{"error for nobody", ErrorPage, ErrorView{Status: 503, Title: "Busy", Next: "/hub/home", Retry: "/hub/home"}},
 		{"empty error", ErrorPage, ErrorView{}},
@@ -204,7 +235,7 @@ func checkForms(t *testing.T, doc *html.Node) {
 		id, _ := attr(n, "for")
 		labels[id] = text(n) != ""
 	}
-	for _, n := range elements(doc, "input") {
+	for _, n := range elements(doc, "input", "select", "textarea") {
 		kind, _ := attr(n, "type")
 		if id, _ := attr(n, "id"); kind != "hidden" && !labels[id] {
 			t.Errorf("input %q has no label", id)
@@ -212,15 +243,16 @@ func checkForms(t *testing.T, doc *html.Node) {
 	}
 	for _, form := range elements(doc, "form") {
 		action, _ := attr(form, "action")
+		if role, _ := attr(form, "role"); role == "search" {
+			if method, _ := attr(form, "method"); method != "get" || strings.Contains(action, "?") || len(named(form, "_xsrf")) > 0 {
+				t.Errorf("form %s has method %q, want a search that leaves no XSRF token in addresses", action, method)
+			}
+			continue
+		}
 		if method, _ := attr(form, "method"); method != "post" {
 			t.Errorf("form %s has method %q: only POST changes things", action, method)
 		}
-		token := slices.ContainsFunc(elements(form, "input"), func(n *html.Node) bool {
-			name, _ := attr(n, "name")
-			value, _ := attr(n, "value")
-			return name == "_xsrf" && value == "token"
-		})
-		if !token {
+		if token := named(form, "_xsrf"); len(token) != 1 || token[0] != "token" {
 			t.Errorf("form %s does not send the XSRF token", action)
 		}
 	}
@@ -231,17 +263,31 @@ func checkForms(t *testing.T, doc *html.Node) {
 	}
 }
 
+// named are the values of the inputs of a name.
+func named(form *html.Node, name string) []string {
+	var values []string
+	for _, n := range elements(form, "input") {
+		if got, _ := attr(n, "name"); got == name {
+			value, _ := attr(n, "value")
+			values = append(values, value)
+		}
+	}
+	return values
+}
+
 // The ids and values that scripts and browser tests written for JupyterHub look for.
 func TestPagesKeepTheContractOfIDs(t *testing.T) {
 	t.Parallel()
 	r := newRenderer(t)
 	tests := map[string][]string{
-		"login":        {"login-main", "login_submit", "username_input", "password_input"},
-		"home stopped": {"start", "logout"},
-		"home running": {"open", "stop", "logout"},
-		"pending":      {"progress-bar", "progress-message", "progress-log"},
-		"stop pending": {"refresh"},
-		"not running":  {"start"},
+		"login":             {"login-main", "login_submit", "username_input", "password_input"},
+		"home stopped":      {"start", "logout"},
+		"home running":      {"open", "stop", "logout"},
+		"pending":           {"progress-bar", "progress-message", "progress-log"},
+		"stop pending":      {"refresh"},
+		"not running":       {"start"},
+		"tokens":            {"request-token-form", "token-note", "token-expiration-seconds", "token-scopes", "api-tokens-table"},
+		"tokens, a new one": {"token-area", "token-result"},
 	}
 	for _, s := range samples() {
 		doc := render(t, r, s.page, s.view)

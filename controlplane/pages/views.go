@@ -21,11 +21,15 @@ type Page struct {
 	User string
 	// Admin marks the signed-in user as an administrator.
 	Admin bool
+	// ShowTokens and ShowAdmin say which pages the navigation leads to besides home.
+	ShowTokens, ShowAdmin bool
 	// XSRF is the token that forms and scripts send back.
 	XSRF string
 	// HubVersion is for the footer.
 	HubVersion string
 }
+
+func (p Page) token() string { return p.XSRF }
 
 // JHData is window.jhdata, by JupyterHub's names.
 func (p Page) JHData(base routes.Base) map[string]any {
