@@ -160,10 +160,10 @@ func (a *API) serverModel(s *hub.Server, withState bool) map[string]any {
 	return m
 }
 
-// spawnerState is what the spawner knows of an instance, null if there is none.
+// spawnerState is what the spawner knows of an instance, {} if there is none.
 func spawnerState(s *hub.Server) json.RawMessage {
 	if s.Instance == nil {
-		return nil
+		return json.RawMessage("{}")
 	}
 	return s.Instance.State
 }

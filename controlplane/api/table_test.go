@@ -243,7 +243,7 @@ func TestEveryEndpoint(t *testing.T) {
 		{"alice", "PUT /hub/api/users/alice/servers/x", `{"display_name":5}`, 400, "", "display_name must be a string"},
 		{"alice", "PUT /hub/api/users/alice/servers/x", `{"display_name":null}`, 400, "", "display_name must be a string"},
 		{"alice", "PUT /hub/api/users/alice/servers/x", `{"display_name":" x"}`, 400, "", badDisplay(" x")},
-		{"alice", "PUT /hub/api/users/alice/servers/x", "{\"display_name\":\"a\xff\"}", 400, "", "The body is not UTF-8."},
+		{"alice", "PUT /hub/api/users/alice/servers/x", "{\"display_name\":\"a\xff\"}", 400, "", "Invalid JSON in body of request: it is not UTF-8"},
 		{"alice", "PUT /hub/api/users/alice/servers/x", `{"user_options":"small"}`, 400, "", "user_options must be an object"},
 		{"alice", "PUT /hub/api/users/alice/servers/x", `[]`, 400, "", "The body has the wrong type: got a JSON array."},
 		{"root", "PUT /hub/api/users/nobody/servers/x", "", 404, "", "No such user: nobody"},
