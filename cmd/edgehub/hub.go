@@ -37,8 +37,8 @@ const keyAge = 30 * 24 * time.Hour
 
 func defaultData() string { return "edgehub-data" }
 
-// lessGC trades memory for processor time, unless the operator decides: a hub holds some ten megabytes, whatever its number of
-// users, and its requests make garbage. With Go's default of 100 a sixth of its time is the collection of it.
+// lessGC trades memory for processor time, unless the operator decides: what a hub holds is bounded, whatever its number
+// of users, and its requests make garbage.
 func lessGC() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)

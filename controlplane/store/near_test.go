@@ -170,7 +170,6 @@ func TestReadsAskForNoRecordsTwice(t *testing.T) {
 	}
 }
 
-// TestAWatchThatHangsMakesNothingOlder holds the watch up: reads ask etcd then.
 // TestARecordIsNotTheListThatBeginsWithIt: a user's default server has the key that all servers of the user begin with.
 func TestARecordIsNotTheListThatBeginsWithIt(t *testing.T) {
 	t.Parallel()
@@ -202,6 +201,7 @@ func TestARecordIsNotTheListThatBeginsWithIt(t *testing.T) {
 	}
 }
 
+// TestAWatchThatHangsMakesNothingOlder holds the watch up: reads ask etcd then.
 func TestAWatchThatHangsMakesNothingOlder(t *testing.T) {
 	t.Parallel()
 	near, other, w := following(t)
